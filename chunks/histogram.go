@@ -1,0 +1,251 @@
+package chunks
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/prometheus/prometheus/model/histogram"
+)
+
+// A native histogram in the log and in the head is a self-contained record:
+//
+//	flags           u8       bit 0 float counts, bits 1-2 counter reset hint
+//	schema          varint
+//	zero threshold  8 B      float64 bits, little-endian, as all floats here
+//	zero count      uvarint, or 8 B for float counts
+//	count           uvarint, or 8 B
+//	sum             8 B
+//	positive spans  uvarint n, then n times (offset varint, length uvarint)
+//	negative spans  the same
+//	positive counts uvarint n, then n varint deltas, or n times 8 B
+//	negative counts the same
+//	custom bounds   uvarint n, then n times 8 B
+const (
+	histogramFloat     = 1
+	histogramHintShift = 1
+	histogramHintMask  = 3 << histogramHintShift
+)
+
+// AppendHistogram appends the record of h to dst.
+func AppendHistogram(dst []byte, h *histogram.Histogram) []byte {
+	dst = append(dst, byte(h.CounterResetHint)<<histogramHintShift)
+	dst = binary.AppendVarint(dst, int64(h.Schema))
+	dst = appendFloat64(dst, h.ZeroThreshold)
+	dst = binary.AppendUvarint(dst, h.ZeroCount)
+	dst = binary.AppendUvarint(dst, h.Count)
+	dst = appendFloat64(dst, h.Sum)
+	dst = appendSpans(dst, h.PositiveSpans)
+	dst = appendSpans(dst, h.NegativeSpans)
+	for _, buckets := range [][]int64{h.PositiveBuckets, h.NegativeBuckets} {
+		dst = binary.AppendUvarint(dst, uint64(len(buckets)))
+		for _, delta := range buckets {
+			dst = binary.AppendVarint(dst, delta)
+		}
+	}
+	return appendFloats64(dst, h.CustomValues)
+}
+
+// AppendFloatHistogram appends the record of h to dst.
+func AppendFloatHistogram(dst []byte, h *histogram.FloatHistogram) []byte {
+	dst = append(dst, byte(h.CounterResetHint)<<histogramHintShift|histogramFloat)
+	dst = binary.AppendVarint(dst, int64(h.Schema))
+	dst = appendFloat64(dst, h.ZeroThreshold)
+	dst = appendFloat64(dst, h.ZeroCount)
+	dst = appendFloat64(dst, h.Count)
+	dst = appendFloat64(dst, h.Sum)
+	dst = appendSpans(dst, h.PositiveSpans)
+	dst = appendSpans(dst, h.NegativeSpans)
+	dst = appendFloats64(dst, h.PositiveBuckets)
+	dst = appendFloats64(dst, h.NegativeBuckets)
+	return appendFloats64(dst, h.CustomValues)
+}
+
+func appendFloat64(dst []byte, f float64) []byte {
+	return binary.LittleEndian.AppendUint64(dst, math.Float64bits(f))
+}
+
+func appendFloats64(dst []byte, fs []float64) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(fs)))
+	for _, f := range fs {
+		dst = appendFloat64(dst, f)
+	}
+	return dst
+}
+
+func appendSpans(dst []byte, spans []histogram.Span) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(spans)))
+	for _, s := range spans {
+		dst = binary.AppendVarint(dst, int64(s.Offset))
+		dst = binary.AppendUvarint(dst, uint64(s.Length))
+	}
+	return dst
+}
+
+// IsFloatHistogram reports whether record holds float counts.
+func IsFloatHistogram(record []byte) bool { return record[0]&histogramFloat != 0 }
+
+// DecodeHistogram decodes a record; exactly one of the results is not nil
+// unless the record is corrupt. The results own their memory.
+func DecodeHistogram(record []byte) (*histogram.Histogram, *histogram.FloatHistogram, error) {
+	r := recordReader{src: record}
+	flags := r.byte()
+	hint := histogram.CounterResetHint(flags & histogramHintMask >> histogramHintShift)
+	schema := int32(r.varint())
+	threshold := r.float()
+	if flags&histogramFloat != 0 {
+		h := &histogram.FloatHistogram{CounterResetHint: hint, Schema: schema, ZeroThreshold: threshold}
+		h.ZeroCount, h.Count, h.Sum = r.float(), r.float(), r.float()
+		h.PositiveSpans, h.NegativeSpans = r.spans(), r.spans()
+		h.PositiveBuckets, h.NegativeBuckets, h.CustomValues = r.floats(), r.floats(), r.floats()
+		if err := r.end(); err != nil {
+			return nil, nil, err
+		}
+		return nil, h, nil
+	}
+	h := &histogram.Histogram{CounterResetHint: hint, Schema: schema, ZeroThreshold: threshold}
+	h.ZeroCount, h.Count, h.Sum = r.uvarint(), r.uvarint(), r.float()
+	h.PositiveSpans, h.NegativeSpans = r.spans(), r.spans()
+	h.PositiveBuckets, h.NegativeBuckets, h.CustomValues = r.varints(), r.varints(), r.floats()
+	if err := r.end(); err != nil {
+		return nil, nil, err
+	}
+	return h, nil, nil
+}
+
+// CompareHistograms orders two records as the join does: by count, then by
+// bytes. Records that do not decode compare by bytes alone.
+func CompareHistograms(a, b []byte) int {
+	if c := cmp.Compare(histogramCount(a), histogramCount(b)); c != 0 {
+		return c
+	}
+	return bytes.Compare(a, b)
+}
+
+func histogramCount(record []byte) float64 {
+	r := recordReader{src: record}
+	isFloat := r.byte()&histogramFloat != 0
+	r.varint()
+	r.float()
+	if isFloat {
+		r.float()
+		return r.float()
+	}
+	r.uvarint()
+	return float64(r.uvarint())
+}
+
+// withUnknownReset returns record with its counter reset hint taken back.
+// Gauge histograms keep theirs. The input is not changed.
+func withUnknownReset(record []byte) []byte {
+	hint := histogram.CounterResetHint(record[0] & histogramHintMask >> histogramHintShift)
+	if hint == histogram.GaugeType || hint == histogram.UnknownCounterReset {
+		return record
+	}
+	out := bytes.Clone(record)
+	out[0] &^= histogramHintMask
+	return out
+}
+
+// recordReader reads fields one after the other; the first failure sticks, and
+// everything after it reads as zero.
+type recordReader struct {
+	src []byte
+	at  int
+	bad bool
+}
+
+func (r *recordReader) fail() { r.bad, r.at = true, len(r.src) }
+
+func (r *recordReader) byte() byte {
+	if r.at >= len(r.src) {
+		r.fail()
+		return 0
+	}
+	r.at++
+	return r.src[r.at-1]
+}
+
+func (r *recordReader) uvarint() uint64 {
+	u, n := binary.Uvarint(r.src[r.at:])
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.at += n
+	return u
+}
+
+func (r *recordReader) varint() int64 {
+	v, n := binary.Varint(r.src[r.at:])
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.at += n
+	return v
+}
+
+func (r *recordReader) float() float64 {
+	if len(r.src)-r.at < 8 {
+		r.fail()
+		return 0
+	}
+	r.at += 8
+	return math.Float64frombits(binary.LittleEndian.Uint64(r.src[r.at-8:]))
+}
+
+// count reads the number of elements that take at least size bytes each.
+func (r *recordReader) count(size int) int {
+	n := r.uvarint()
+	if n > uint64((len(r.src)-r.at)/size) {
+		r.fail()
+		return 0
+	}
+	return int(n)
+}
+
+func (r *recordReader) spans() []histogram.Span {
+	n := r.count(2)
+	if n == 0 {
+		return nil
+	}
+	spans := make([]histogram.Span, n)
+	for i := range spans {
+		spans[i] = histogram.Span{Offset: int32(r.varint()), Length: uint32(r.uvarint())}
+	}
+	return spans
+}
+
+func (r *recordReader) varints() []int64 {
+	n := r.count(1)
+	if n == 0 {
+		return nil
+	}
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = r.varint()
+	}
+	return out
+}
+
+func (r *recordReader) floats() []float64 {
+	n := r.count(8)
+	if n == 0 {
+		return nil
+	}
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = r.float()
+	}
+	return out
+}
+
+func (r *recordReader) end() error {
+	if r.bad || r.at != len(r.src) {
+		return fmt.Errorf("%w: histogram record of %d bytes ends at %d", ErrCorrupt, len(r.src), r.at)
+	}
+	return nil
+}
