@@ -63,7 +63,11 @@ func DecodeList(dst []Chunk, row []byte, base int64, list int) ([]Chunk, error) 
 		r := recordReader{src: row}
 		c := Chunk{Encoding: Encoding(r.byte()), list: list, position: position}
 		count, min, span, length := r.uvarint(), r.varint(), r.uvarint(), r.uvarint()
-		if r.bad || length > uint64(len(row)-r.at) || count == 0 || count > length {
+		perByte := uint64(1)
+		if c.Encoding != EncFloat {
+			perByte = 8 // a sample takes at least a bit
+		}
+		if r.bad || length > uint64(len(row)-r.at) || count == 0 || count > length*perByte {
 			return dst, fmt.Errorf("%w: chunk %d of a row has a bad header", ErrCorrupt, position)
 		}
 		end := r.at + int(length)

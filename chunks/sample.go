@@ -237,3 +237,6 @@ func unknownReset(hint histogram.CounterResetHint) histogram.CounterResetHint {
 	}
 	return histogram.UnknownCounterReset
 }
+
+// FloatSample returns the sample for a float without a start timestamp.
+func FloatSample(time int64, value float64) Sample { return Sample{Time: time, Bits: bitsOf(value)} }

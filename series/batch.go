@@ -2,8 +2,10 @@ package series
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
@@ -43,10 +45,16 @@ type Batch struct {
 	// Refused counts what the decoder left out, and why.
 	Refused Refusals
 
-	arena   []byte // encoded label sets of rows and exemplars
-	pairs   []pair // labels of the set being built
-	scratch []byte
-	open    int // where in arena the set being built starts
+	arena     []byte // encoded label sets; the one being built is its tail from open on
+	open      int
+	pending   int    // labels of the set being built
+	lastName  int    // where in arena its latest name starts
+	lastEnd   int    // and ends
+	lastKey   uint64 // first eight bytes of that name, big-endian
+	irregular bool   // it is out of order, or has an empty name or value
+	named     bool   // it has a metric name, which may be empty if irregular
+	pairs     []pair // of an irregular set, for sorting
+	scratch   []byte // an irregular set, put right
 }
 
 // Span is a half-open range of indices.
@@ -86,7 +94,7 @@ type Metadata struct {
 	Help   string
 }
 
-type pair struct{ name, value Span }
+type pair struct{ name, value []byte }
 
 // Reset empties b and keeps its memory.
 func (b *Batch) Reset() {
@@ -94,8 +102,21 @@ func (b *Batch) Reset() {
 	clear(b.Metadata)
 	b.Rows, b.Timestamps, b.Values, b.Starts = b.Rows[:0], b.Timestamps[:0], b.Values[:0], b.Starts[:0]
 	b.Histograms, b.Exemplars, b.Metadata = b.Histograms[:0], b.Exemplars[:0], b.Metadata[:0]
-	b.arena, b.pairs, b.scratch = b.arena[:0], b.pairs[:0], b.scratch[:0]
+	b.arena, b.open = b.arena[:0], 0
+	b.BeginLabels()
 	b.Refused = Refusals{}
+}
+
+// MemoryBytes returns how much memory b holds, used or kept for reuse. What
+// histograms and metadata point to is not counted.
+func (b *Batch) MemoryBytes() int {
+	const word = 8
+	return int(unsafe.Sizeof(Row{}))*cap(b.Rows) +
+		word*(cap(b.Timestamps)+cap(b.Values)+cap(b.Starts)) +
+		int(unsafe.Sizeof(Histogram{}))*cap(b.Histograms) +
+		int(unsafe.Sizeof(Exemplar{}))*cap(b.Exemplars) +
+		int(unsafe.Sizeof(Metadata{}))*cap(b.Metadata) +
+		int(unsafe.Sizeof(pair{}))*cap(b.pairs) + cap(b.arena) + cap(b.scratch)
 }
 
 // Labels returns the label set of row i. It is valid until Reset.
@@ -120,16 +141,86 @@ func (b *Batch) StartOf(i int) int64 {
 
 // BeginLabels starts a label set, dropping one that was begun and not used.
 func (b *Batch) BeginLabels() {
-	b.pairs, b.scratch = b.pairs[:0], b.scratch[:0]
+	b.arena, b.pending = b.arena[:b.open], 0
+	b.lastKey, b.lastName, b.lastEnd = 0, 0, 0
+	b.irregular, b.named = false, false
 }
 
-// AddLabel adds a label to the set begun last, in any order. The bytes are copied.
+// AddLabel adds a label to the set begun last, in any order. The bytes are
+// copied. Labels that arrive in order of name are the fastest: they are encoded
+// where they stay.
 func (b *Batch) AddLabel(name, value []byte) {
-	n := len(b.scratch)
-	b.scratch = append(b.scratch, name...)
-	v := len(b.scratch)
-	b.scratch = append(b.scratch, value...)
-	b.pairs = append(b.pairs, pair{Span{n, v}, Span{v, len(b.scratch)}})
+	at, n, v := len(b.arena), len(name), len(value)
+	if n|v >= 0x80 || cap(b.arena)-at < shortPairBytes || cap(name) < keyBytes {
+		b.addAnyLabel(name, value)
+		return
+	}
+	a := b.arena[at : at+shortPairBytes]
+	a[0] = byte(n)
+	copyShort(a[1:], name)
+	a[1+n] = byte(v)
+	copyShort(a[2+n:], value)
+	b.arena = b.arena[:at+2+n+v]
+	b.pending++
+
+	key := binary.BigEndian.Uint64(name[:keyBytes])
+	if n < keyBytes {
+		key &= ^uint64(0) << (8 * (keyBytes - n)) // a shift by 64 gives 0
+	}
+	if v == 0 || key <= b.lastKey && !b.follows(key, name) {
+		b.irregular = true
+	}
+	if key == metricNameKey && n == keyBytes {
+		b.named = true
+	}
+	b.lastKey, b.lastName, b.lastEnd = key, at+1, at+1+n
+}
+
+// shortPairBytes is room for the encoding of a name and a value of less than
+// 128 bytes each, and for what copyShort writes too much.
+const shortPairBytes = 2*128 + 32
+
+// copyShort copies src to dst. A few bytes after them may be overwritten.
+func copyShort(dst, src []byte) {
+	switch {
+	case len(src) <= 16 && cap(src) >= 16:
+		*(*[16]byte)(dst) = [16]byte(src[:16])
+	case len(src) <= 32 && cap(src) >= 32:
+		*(*[32]byte)(dst) = [32]byte(src[:32])
+	default:
+		copy(dst, src)
+	}
+}
+
+// addAnyLabel is AddLabel for labels of any length in slices of any capacity.
+func (b *Batch) addAnyLabel(name, value []byte) {
+	b.arena = slices.Grow(b.arena, max(len(name)+len(value)+2*binary.MaxVarintLen64, shortPairBytes))
+	b.arena = binary.AppendUvarint(b.arena, uint64(len(name)))
+	at := len(b.arena)
+	b.arena = append(b.arena, name...)
+	b.arena = binary.AppendUvarint(b.arena, uint64(len(value)))
+	b.arena = append(b.arena, value...)
+	b.pending++
+
+	var first [keyBytes]byte
+	copy(first[:], name)
+	key := binary.BigEndian.Uint64(first[:])
+	if len(value) == 0 || key <= b.lastKey && !b.follows(key, name) {
+		b.irregular = true
+	}
+	b.named = b.named || string(name) == MetricName
+	b.lastKey, b.lastName, b.lastEnd = key, at, at+len(name)
+}
+
+const (
+	keyBytes      = 8                  // of a name that its key holds, as a number that sorts as they do
+	metricNameKey = 0x5f5f6e616d655f5f // the key of MetricName
+)
+
+// follows reports whether name is greater than the set's latest name, the keys
+// of which being equal or out of order. An empty name never follows.
+func (b *Batch) follows(key uint64, name []byte) bool {
+	return key == b.lastKey && bytes.Compare(name, b.arena[b.lastName:b.lastEnd]) > 0
 }
 
 // LabelRules are the limits that BeginRow holds a label set to. A zero field
@@ -140,7 +231,8 @@ type LabelRules struct {
 	ValueBytesMax int // bytes of a label value; default 65,536
 }
 
-func (r LabelRules) withDefaults() LabelRules {
+// WithDefaults returns r with the defaults in place of zero fields.
+func (r LabelRules) WithDefaults() LabelRules {
 	if r.LabelsMax == 0 {
 		r.LabelsMax = 256
 	}
@@ -157,49 +249,90 @@ func (r LabelRules) withDefaults() LabelRules {
 // Labels are sorted; labels with an empty value are left out. A set that breaks
 // a rule is not added: the reason is returned, with what is wrong in words.
 func (b *Batch) BeginRow(rules LabelRules) (Reason, string) {
-	if reason, detail := b.closeLabels(rules.withDefaults()); reason != "" {
+	if reason, detail := b.closeLabels(rules.WithDefaults()); reason != "" {
 		return reason, detail
 	}
 	s := Span{b.open, len(b.arena)}
-	name := Labels(b.arena[s.Start:s.End]).Get(MetricName)
-	if len(name) == 0 {
-		b.arena = b.arena[:b.open]
+	if !b.named || b.irregular && len(Labels(b.arena[s.Start:s.End]).Get(MetricName)) == 0 {
 		return ReasonNoMetricName, "the series has no metric name (label __name__)"
 	}
+	b.keepLabels()
 	at, h, x := len(b.Timestamps), len(b.Histograms), len(b.Exemplars)
 	b.Rows = append(b.Rows, Row{labels: s, Samples: Span{at, at}, Histograms: Span{h, h}, Exemplars: Span{x, x}})
 	return "", ""
 }
 
-// closeLabels encodes the set being built at the arena's end.
-func (b *Batch) closeLabels(rules LabelRules) (Reason, string) {
-	if len(b.pairs) > rules.LabelsMax {
-		return ReasonTooManyLabels, countDetail("labels", len(b.pairs), rules.LabelsMax)
-	}
-	name := func(p pair) []byte { return b.scratch[p.name.Start:p.name.End] }
-	value := func(p pair) []byte { return b.scratch[p.value.Start:p.value.End] }
-	for i := 1; i < len(b.pairs); i++ {
-		if bytes.Compare(name(b.pairs[i-1]), name(b.pairs[i])) > 0 {
-			slices.SortFunc(b.pairs, func(x, y pair) int { return bytes.Compare(name(x), name(y)) })
-			break
-		}
-	}
+// keepLabels makes the set being built part of the batch.
+func (b *Batch) keepLabels() {
 	b.open = len(b.arena)
+	b.BeginLabels()
+}
+
+// closeLabels brings the set being built into its final form, or says which
+// rule it breaks and leaves it as it is.
+func (b *Batch) closeLabels(rules LabelRules) (Reason, string) {
+	if b.pending > rules.LabelsMax {
+		return ReasonTooManyLabels, countDetail("labels", b.pending, rules.LabelsMax)
+	}
+	// An encoding that is all ASCII has no length above 127 either.
+	const shortMax = 127
+	if !b.irregular && rules.NameBytesMax >= shortMax && rules.ValueBytesMax >= shortMax && isASCII(b.arena[b.open:]) {
+		return "", ""
+	}
+	b.splitPending()
+	if b.irregular {
+		slices.SortStableFunc(b.pairs, func(x, y pair) int { return bytes.Compare(x.name, y.name) })
+	}
+	b.scratch = b.scratch[:0]
 	for i, p := range b.pairs {
-		n, v := name(p), value(p)
-		reason, detail := checkPair(n, v, rules)
-		if reason == "" && i > 0 && bytes.Equal(n, name(b.pairs[i-1])) {
-			reason, detail = ReasonDuplicateLabel, "label name "+quote(n)+" occurs twice"
+		reason, detail := checkPair(p.name, p.value, rules)
+		if reason == "" && i > 0 && bytes.Equal(p.name, b.pairs[i-1].name) {
+			reason, detail = ReasonDuplicateLabel, "label name "+quote(p.name)+" occurs twice"
 		}
 		if reason != "" {
-			b.arena = b.arena[:b.open]
 			return reason, detail
 		}
-		if len(v) > 0 {
-			b.arena = appendPair(b.arena, n, v)
+		if len(p.value) > 0 {
+			b.scratch = appendPair(b.scratch, p.name, p.value)
 		}
 	}
+	b.arena = append(b.arena[:b.open], b.scratch...)
 	return "", ""
+}
+
+// splitPending sets pairs to the labels of the set being built, as they came.
+func (b *Batch) splitPending() {
+	b.pairs = b.pairs[:0]
+	for rest := Labels(b.arena[b.open:]); len(rest) > 0; {
+		name, value, after, ok := rest.CutPair()
+		if !ok {
+			return // impossible: AddLabel wrote it
+		}
+		b.pairs = append(b.pairs, pair{name, value})
+		rest = after
+	}
+}
+
+func isASCII(b []byte) bool {
+	const high = 0x8080808080808080
+	for len(b) >= 32 {
+		x := binary.LittleEndian.Uint64(b) | binary.LittleEndian.Uint64(b[8:]) |
+			binary.LittleEndian.Uint64(b[16:]) | binary.LittleEndian.Uint64(b[24:])
+		if x&high != 0 {
+			return false
+		}
+		b = b[32:]
+	}
+	var x byte
+	for ; len(b) >= 8; b = b[8:] {
+		if binary.LittleEndian.Uint64(b)&high != 0 {
+			return false
+		}
+	}
+	for _, c := range b {
+		x |= c
+	}
+	return x < 0x80
 }
 
 func checkPair(name, value []byte, rules LabelRules) (Reason, string) {
@@ -223,11 +356,13 @@ func checkPair(name, value []byte, rules LabelRules) (Reason, string) {
 func (b *Batch) PendingLabels() string {
 	const shown = 16
 	builder := labels.NewScratchBuilder(shown)
-	for i, p := range b.pairs {
-		if i == shown {
+	for rest, i := Labels(b.arena[b.open:]), 0; len(rest) > 0 && i < shown; i++ {
+		name, value, after, ok := rest.CutPair()
+		if !ok {
 			break
 		}
-		builder.Add(clip(b.scratch[p.name.Start:p.name.End]), clip(b.scratch[p.value.Start:p.value.End]))
+		builder.Add(clip(name), clip(value))
+		rest = after
 	}
 	return builder.Labels().String()
 }
@@ -256,10 +391,12 @@ func (b *Batch) AddHistogram(h Histogram) {
 // BeginLabels and AddLabel built since (it may be empty). Labels are held to
 // the same rules as a series's.
 func (b *Batch) AddExemplar(timestamp int64, value float64, rules LabelRules) (Reason, string) {
-	if reason, detail := b.closeLabels(rules.withDefaults()); reason != "" {
+	if reason, detail := b.closeLabels(rules.WithDefaults()); reason != "" {
 		return reason, detail
 	}
-	b.Exemplars = append(b.Exemplars, Exemplar{labels: Span{b.open, len(b.arena)}, Timestamp: timestamp, Value: value})
+	labels := Span{b.open, len(b.arena)}
+	b.keepLabels()
+	b.Exemplars = append(b.Exemplars, Exemplar{labels: labels, Timestamp: timestamp, Value: value})
 	b.Rows[len(b.Rows)-1].Exemplars.End = len(b.Exemplars)
 	return "", ""
 }

@@ -1,0 +1,280 @@
+package tsdb
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/varve-db/varve/index"
+	"github.com/varve-db/varve/kv"
+	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/tsdb/head"
+)
+
+// What callers branch on.
+var (
+	// ErrBacklog means that flushing is so far behind that appends must wait:
+	// try again later.
+	ErrBacklog = errors.New("too many samples wait to be flushed")
+	// ErrClosed means that the database is closed.
+	ErrClosed = errors.New("database is closed")
+)
+
+// Options tune a DB. Zero fields mean the defaults.
+type Options struct {
+	// Now is the clock; the default is time.Now.
+	Now func() time.Time
+	// Random returns random bits, for the node's identity and for hashing; the
+	// default is seeded from the clock.
+	Random func() uint64
+	// Log receives events; the default drops them.
+	Log *slog.Logger
+	// Registerer receives the metrics; nil means none.
+	Registerer prometheus.Registerer
+
+	// Width is a partition's window; it must divide a day or be a multiple of
+	// one. Default 24 h.
+	Width time.Duration
+	// Retention is how far back samples are accepted and read; 0 means for ever.
+	Retention time.Duration
+	// AheadMax is how far ahead of the clock a sample may be. Default 10 min.
+	AheadMax time.Duration
+	// EpochAgeMax and EpochBytesMax say when an epoch is frozen to be flushed.
+	// Defaults 10 min and 256 MiB.
+	EpochAgeMax   time.Duration
+	EpochBytesMax int64
+	// EpochPartitionsMax bounds the partitions that one epoch may touch.
+	// Default 400.
+	EpochPartitionsMax int
+	// BacklogMax bounds the frozen epochs that wait to be flushed; beyond it
+	// Append returns ErrBacklog. Default 4.
+	BacklogMax int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		state := uint64(o.Now().UnixNano())
+		o.Random = func() uint64 { // SplitMix64 (Steele et al., OOPSLA 2014)
+			z := atomic.AddUint64(&state, 0x9e3779b97f4a7c15)
+			z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+			z = (z ^ z>>27) * 0x94d049bb133111eb
+			return z ^ z>>31
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Width == 0 {
+		o.Width = 24 * time.Hour
+	}
+	if o.AheadMax == 0 {
+		o.AheadMax = 10 * time.Minute
+	}
+	if o.EpochAgeMax == 0 {
+		o.EpochAgeMax = 10 * time.Minute
+	}
+	if o.EpochBytesMax == 0 {
+		o.EpochBytesMax = 256 << 20
+	}
+	if o.EpochPartitionsMax == 0 {
+		o.EpochPartitionsMax = 400
+	}
+	if o.BacklogMax == 0 {
+		o.BacklogMax = 4
+	}
+	return o
+}
+
+// Store is what a DB needs of its keyspace.
+type Store interface {
+	kv.Store
+	kv.Ingester
+	kv.Exciser
+}
+
+// DB is one node's time series.
+type DB struct {
+	store   Store
+	options Options
+	log     *slog.Logger
+	metrics *metrics
+	node    Node
+
+	table    *index.Table
+	slabs    head.Slabs
+	metadata metadataTable
+	counter  atomic.Uint64 // of log records, per incarnation
+	clock    atomic.Uint64 // hybrid logical clock of the last record
+	horizon  atomic.Int64  // samples before it are gone
+
+	// epochMu guards the change of the open epoch: appends hold it shared while
+	// they take a reference.
+	epochMu sync.RWMutex
+	epoch   *openEpoch
+
+	viewMu  sync.Mutex
+	view    *view
+	damaged map[damage]struct{}
+
+	flushMu     sync.Mutex
+	dropMu      sync.Mutex
+	generations openGenerations // used by the flusher only
+	wake        chan struct{}   // an epoch wants to be frozen
+	closed      atomic.Bool
+}
+
+// openEpoch is an epoch that requests still append to, or did until it froze.
+type openEpoch struct {
+	*head.Epoch
+	active   sync.WaitGroup
+	sequence atomic.Uint64
+	opened   time.Time
+
+	mu         sync.Mutex
+	partitions map[partition]struct{}
+}
+
+// partition names a window of a tenant.
+type partition struct {
+	tenant series.TenantID
+	start  int64
+}
+
+// Open opens the database in store, recovering what its log holds.
+func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
+	o = o.withDefaults()
+	full, ok := store.(Store)
+	if !ok {
+		return nil, fmt.Errorf("open database: the store %T cannot ingest tables or excise spans", store)
+	}
+	if day := 24 * time.Hour; o.Width < time.Minute || o.Width%time.Millisecond != 0 || o.Width < day && day%o.Width != 0 || o.Width > day && o.Width%day != 0 {
+		return nil, fmt.Errorf("open database: the partition width %s neither divides a day nor is a multiple of one", o.Width)
+	}
+	db := &DB{
+		store: full, options: o, log: o.Log,
+		table: index.New(index.Options{Seed: o.Random()}),
+		wake:  make(chan struct{}, 1), damaged: map[damage]struct{}{},
+	}
+	db.metrics = newMetrics(db, o.Registerer)
+	if err := db.recover(ctx); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return db, nil
+}
+
+// Close waits for appends and flushes under way and releases memory. What is in
+// the log and not flushed is recovered by the next Open. The store stays open.
+func (db *DB) Close() error {
+	if db.closed.Swap(true) {
+		return nil
+	}
+	db.epochMu.Lock()
+	open := db.epoch
+	db.epochMu.Unlock()
+	open.active.Wait()
+	db.flushMu.Lock()
+	defer db.flushMu.Unlock()
+	db.viewMu.Lock()
+	last := db.view
+	db.view = nil
+	db.viewMu.Unlock()
+	db.release(last)
+	db.slabs.Close()
+	db.metrics.unregister()
+	return nil
+}
+
+// Run freezes and flushes epochs as they grow old or large, until ctx ends.
+func (db *DB) Run(ctx context.Context) error {
+	tick := time.NewTicker(min(time.Second, db.options.EpochAgeMax))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-db.wake:
+		}
+		if err := db.Step(ctx); err != nil && ctx.Err() == nil {
+			db.log.Error("flush failed", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(5 * time.Second):
+			}
+		}
+	}
+}
+
+// Step does what is due at the present time of the clock: it freezes the epoch
+// if it is old or large, and flushes what is frozen.
+func (db *DB) Step(ctx context.Context) error {
+	db.epochMu.RLock()
+	open := db.epoch
+	db.epochMu.RUnlock()
+	age := db.options.Now().Sub(open.opened)
+	if open.Samples() > 0 && (age >= db.options.EpochAgeMax || open.Bytes() >= db.options.EpochBytesMax) {
+		db.freeze()
+	}
+	return db.flushFrozen(ctx)
+}
+
+// Flush writes all that has been appended out as chunks.
+func (db *DB) Flush(ctx context.Context) error {
+	db.freeze()
+	return db.flushFrozen(ctx)
+}
+
+// freeze opens the next epoch and waits for the requests of the last one.
+func (db *DB) freeze() {
+	db.epochMu.Lock()
+	old := db.epoch
+	if old.Samples() == 0 && old.sequence.Load() == 0 {
+		db.epochMu.Unlock()
+		return
+	}
+	db.openEpoch(old.ID + 1)
+	db.epochMu.Unlock()
+	old.active.Wait()
+}
+
+// openEpoch makes a new epoch the current one. The caller holds epochMu, or is
+// alone.
+func (db *DB) openEpoch(id uint64) {
+	e := &openEpoch{
+		Epoch: head.NewEpoch(id, &db.slabs), opened: db.options.Now(), partitions: map[partition]struct{}{},
+	}
+	db.epoch = e
+	db.swapView(func(v *view) { v.epochs = append(v.epochs, &heldEpoch{openEpoch: e, refs: new(atomic.Int64)}) })
+}
+
+// window returns the start of the partition that t lies in.
+func (db *DB) window(t int64) int64 {
+	width := db.options.Width.Milliseconds()
+	start := t - t%width
+	if start > t {
+		start -= width
+	}
+	return start
+}
+
+// Times outside [timeMin, timeMax] are refused whatever the retention is, so
+// that windows can be computed without overflow.
+const (
+	timeMin = math.MinInt64 / 4
+	timeMax = math.MaxInt64 / 4
+)
+
+func epochKey(family byte, epoch uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{family}, epoch)
+}

@@ -1,0 +1,123 @@
+package tsdb
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/varve-db/varve/series"
+)
+
+// metrics are the figures of one DB.
+type metrics struct {
+	registerer prometheus.Registerer
+	collectors []prometheus.Collector
+
+	samples, histograms, exemplars, created prometheus.Counter
+	refusals                                *prometheus.CounterVec
+	conflicts, flushSamples, flushBytes     prometheus.Counter
+	flushes, flushSeries, dropped, damaged  prometheus.Counter
+	flushSeconds                            prometheus.Histogram
+}
+
+func newMetrics(db *DB, r prometheus.Registerer) *metrics {
+	m := &metrics{registerer: r}
+	counter := func(name, help string) prometheus.Counter {
+		c := prometheus.NewCounter(prometheus.CounterOpts{Name: "varve_tsdb_" + name, Help: help})
+		m.collectors = append(m.collectors, c)
+		return c
+	}
+	vector := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "varve_tsdb_" + name, Help: help}, labels)
+		m.collectors = append(m.collectors, c)
+		return c
+	}
+	gauge := func(name, help string, value func() float64) {
+		m.collectors = append(m.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "varve_tsdb_" + name, Help: help}, value))
+	}
+	m.samples = counter("appended_samples_total", "Float samples stored.")
+	m.histograms = counter("appended_histograms_total", "Native histogram samples stored.")
+	m.exemplars = counter("appended_exemplars_total", "Exemplars stored.")
+	m.created = counter("created_series_total", "Series that came into memory.")
+	m.refusals = vector("refused_samples_total", "Samples, histograms and exemplars refused, by reason.", "reason")
+	m.conflicts = counter("conflicting_samples_total", "Samples that met another one with the same timestamp and another value.")
+	m.flushes = counter("flushes_total", "Epochs written out as chunks.")
+	m.flushSamples = counter("flushed_samples_total", "Samples written out as chunks.")
+	m.flushBytes = counter("flushed_chunk_bytes_total", "Bytes of chunks written out.")
+	m.flushSeries = counter("flushed_new_series_total", "Series whose labels were written into a generation.")
+	m.dropped = counter("dropped_generations_total", "Generations dropped by retention.")
+	m.damaged = counter("damaged_rows_total", "Flushes and indexes found damaged and left out of answers.")
+	m.flushSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "varve_tsdb_flush_seconds", Help: "Time that flushing an epoch took.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 9),
+	})
+	m.collectors = append(m.collectors, m.flushSeconds)
+	gauge("series_in_memory", "Series that are in memory.", func() float64 { return float64(db.table.Len()) })
+	gauge("head_samples", "Samples that wait to be flushed.", func() float64 { n, _ := db.unflushed(); return float64(n) })
+	gauge("head_bytes", "Memory of the epochs.", func() float64 { _, n := db.unflushed(); return float64(n) })
+	gauge("frozen_epochs", "Epochs that wait to be flushed.", func() float64 { return float64(max(0, db.frozen())) })
+	gauge("epoch_age_seconds", "Age of the epoch that takes appends.", db.epochSeconds)
+	gauge("generations", "Generations on disk.", func() float64 { return float64(db.generationCount()) })
+	if r != nil {
+		for _, c := range m.collectors {
+			r.MustRegister(c)
+		}
+	}
+	return m
+}
+
+func (m *metrics) unregister() {
+	if m.registerer != nil {
+		for _, c := range m.collectors {
+			m.registerer.Unregister(c)
+		}
+	}
+}
+
+func (m *metrics) appended(o *series.Outcome, created int) {
+	m.samples.Add(float64(o.Samples))
+	m.histograms.Add(float64(o.Histograms))
+	m.exemplars.Add(float64(o.Exemplars))
+	m.created.Add(float64(created))
+	m.refused(o.Refused)
+}
+
+func (m *metrics) refused(r series.Refusals) {
+	for _, e := range r.All() {
+		m.refusals.WithLabelValues(string(e.Reason)).Add(float64(e.Samples + e.Histograms + e.Exemplars))
+	}
+}
+
+func (m *metrics) flushed(f *flusher, took time.Duration) {
+	m.flushes.Inc()
+	m.flushSamples.Add(float64(f.samples))
+	m.flushBytes.Add(float64(f.chunkBytes))
+	m.flushSeries.Add(float64(f.newSeries))
+	m.conflicts.Add(float64(f.conflicts) + float64(f.epoch.Conflicts()))
+	m.flushSeconds.Observe(took.Seconds())
+}
+
+// unflushed returns the samples that wait to be flushed, and the memory of all
+// epochs.
+func (db *DB) unflushed() (samples, bytes int64) {
+	v, err := db.acquire()
+	if err != nil {
+		return 0, 0
+	}
+	defer db.release(v)
+	for _, e := range v.epochs {
+		if !e.flushed {
+			samples += e.Samples()
+		}
+		bytes += e.Bytes()
+	}
+	return samples, bytes
+}
+
+func (db *DB) generationCount() int {
+	v, err := db.acquire()
+	if err != nil {
+		return 0
+	}
+	defer db.release(v)
+	return len(v.generations)
+}

@@ -1,0 +1,112 @@
+package tsdb
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+
+	"github.com/varve-db/varve/tsdb/block"
+)
+
+// view is what can be read at a moment. It is immutable; readers hold it while
+// they read, and what it names is released when no view names it any more.
+type view struct {
+	refs        atomic.Int64
+	epochs      []*heldEpoch      // ascending; the last is open
+	generations []*heldGeneration // in key order
+}
+
+// heldEpoch is an epoch with the number of views that name it.
+type heldEpoch struct {
+	*openEpoch
+	refs *atomic.Int64 // shared by the versions of one epoch
+	// flushed: its samples are in partitions too; it is kept because queries
+	// for the present mostly want it.
+	flushed bool
+}
+
+// heldGeneration is a generation with the number of views that name it.
+type heldGeneration struct {
+	block.Generation
+	refs *atomic.Int64 // shared by the versions of one generation
+	// dropped is set when the generation leaves the views for good.
+	dropped *atomic.Bool
+}
+
+func (g *heldGeneration) end() int64 {
+	return g.ID.Start + g.Flushes[len(g.Flushes)-1].Width
+}
+
+// acquire returns the current view, to be given back with release.
+func (db *DB) acquire() (*view, error) {
+	db.viewMu.Lock()
+	defer db.viewMu.Unlock()
+	if db.view == nil {
+		return nil, ErrClosed
+	}
+	db.view.refs.Add(1)
+	return db.view, nil
+}
+
+// release gives a view back.
+func (db *DB) release(v *view) {
+	if v.refs.Add(-1) > 0 {
+		return
+	}
+	for _, e := range v.epochs {
+		if e.refs.Add(-1) == 0 {
+			e.Release()
+		}
+	}
+	for _, g := range v.generations {
+		if g.refs.Add(-1) == 0 && g.dropped.Load() {
+			lower, upper := g.ID.Span()
+			if err := db.store.Excise(context.Background(), lower, upper); err != nil {
+				// The rows are unreadable already; the next start removes them.
+				db.log.Warn("dropped generation not removed yet", "generation", g.ID.String(), "error", err)
+			}
+		}
+	}
+}
+
+// swapView replaces the current view by a changed copy.
+func (db *DB) swapView(change func(*view)) {
+	db.viewMu.Lock()
+	old := db.view
+	next := &view{}
+	if old != nil {
+		next.epochs = slices.Clone(old.epochs)
+		next.generations = slices.Clone(old.generations)
+	}
+	change(next)
+	next.refs.Store(1)
+	for _, e := range next.epochs {
+		e.refs.Add(1)
+	}
+	for _, g := range next.generations {
+		g.refs.Add(1)
+	}
+	db.view = next
+	db.viewMu.Unlock()
+	if old != nil {
+		db.release(old)
+	}
+}
+
+// inMemory reports whether the view still has the epoch.
+func (v *view) inMemory(epoch uint64) bool {
+	return slices.ContainsFunc(v.epochs, func(e *heldEpoch) bool { return e.ID == epoch })
+}
+
+// setGeneration puts g in the place of its earlier version, or adds it.
+func (v *view) setGeneration(g block.Generation) {
+	i, found := slices.BinarySearchFunc(v.generations, g.ID, func(h *heldGeneration, id block.ID) int {
+		return slices.Compare(h.ID.Prefix(), id.Prefix())
+	})
+	if found {
+		old := v.generations[i]
+		v.generations[i] = &heldGeneration{Generation: g, refs: old.refs, dropped: old.dropped}
+		return
+	}
+	v.generations = slices.Insert(v.generations, i, &heldGeneration{Generation: g, refs: new(atomic.Int64), dropped: new(atomic.Bool)})
+}
