@@ -70,10 +70,12 @@ func (db *DB) flush(ctx context.Context, e *heldEpoch) error {
 }
 
 // dropLog removes the rows of a flushed epoch from the log. It needs no sync:
-// the mark makes recovery skip them.
+// the mark makes recovery skip them. The marks of earlier epochs go as well, as
+// their rows were removed by earlier batches, which are durable if this one is.
 func (db *DB) dropLog(epoch uint64) error {
 	var batch kv.Batch
 	batch.DeleteRange(epochKey(keyspace.WriteAhead, epoch), epochKey(keyspace.WriteAhead, epoch+1))
+	batch.DeleteRange(epochKey(keyspace.FlushedEpochs, 0), epochKey(keyspace.FlushedEpochs, epoch))
 	return db.store.Apply(&batch, kv.NoSync)
 }
 

@@ -13,6 +13,11 @@ import (
 // tableBytesMax is where a table is ended and the next one begun.
 const tableBytesMax = 64 << 20
 
+// chunkTableBytesMin is from where on the chunks of a flush get a table of their
+// own. Chunk rows of different flushes never interleave, so such tables are never
+// compacted; index rows do, and small tables are better merged.
+const chunkTableBytesMin = 1 << 20
+
 // Writer builds the tables of one flush of an epoch: AddFlush for each
 // partition in key order, then Tables.
 type Writer struct {
@@ -101,6 +106,11 @@ func (w *Writer) AddFlush(f *Flush) (s Summary, conflicts int, err error) {
 	exemplars, conflicts, err := w.addChunks(f, prefix, &s)
 	if err != nil {
 		return s, conflicts, fmt.Errorf("write chunks of %s: %w", f.ID, err)
+	}
+	if w.open != nil && w.open.Size() > chunkTableBytesMin {
+		if err := w.Cut(); err != nil {
+			return s, conflicts, err
+		}
 	}
 	if s.MinTime > s.MaxTime { // nothing lies in the window
 		s.MinTime, s.MaxTime = f.ID.Start, f.ID.Start
