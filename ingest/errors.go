@@ -1,0 +1,16 @@
+package ingest
+
+import "errors"
+
+// ErrOverloaded means that a bound of admission is reached; the request should
+// be sent again later. An Appender may return it, too.
+var ErrOverloaded = errors.New("too much is being written, try again later")
+
+// rejection is an error of the sender's making, with the status it deserves.
+type rejection struct {
+	status int
+	err    error
+}
+
+func (r rejection) Error() string { return r.err.Error() }
+func (r rejection) Unwrap() error { return r.err }

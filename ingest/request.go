@@ -1,0 +1,78 @@
+package ingest
+
+import (
+	"bytes"
+	"fmt"
+	"mime"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// protocol is a version of remote write.
+type protocol int
+
+const (
+	unknown protocol = iota
+	version1
+	version2
+)
+
+// encoding is a compression of bodies.
+type encoding int
+
+const (
+	snappyBlock encoding = iota
+	zstandard
+)
+
+const (
+	mediaType = "application/x-protobuf"
+	messageV1 = "prometheus.WriteRequest"
+	messageV2 = "io.prometheus.write.v2.Request"
+)
+
+// protocolOf tells the message that contentType announces. Without one it is
+// version 1, whose senders did not always set it.
+func protocolOf(contentType []byte) (protocol, error) {
+	switch string(contentType) {
+	case "", mediaType:
+		return version1, nil
+	case mediaType + ";proto=" + messageV2:
+		return version2, nil
+	}
+	media, params, err := mime.ParseMediaType(string(contentType))
+	if err != nil || media != mediaType {
+		return unknown, unsupported("content type %q is not supported, %s is", contentType, mediaType)
+	}
+	message, given := params["proto"]
+	switch {
+	case !given, strings.EqualFold(message, messageV1):
+		return version1, nil
+	case strings.EqualFold(message, messageV2):
+		return version2, nil
+	}
+	return unknown, unsupported("message %q is not supported, %s and %s are", message, messageV1, messageV2)
+}
+
+// encodingOf tells how the body is compressed. Without a header it is snappy's
+// block format, as the protocol knows no other; zstd is an extension of
+// version 1 that VictoriaMetrics's agents use.
+func encodingOf(contentEncoding []byte, p protocol) (encoding, error) {
+	name := bytes.TrimSpace(contentEncoding)
+	switch {
+	case len(name) == 0, bytes.EqualFold(name, []byte("snappy")):
+		return snappyBlock, nil
+	case p == version1 && bytes.EqualFold(name, []byte("zstd")):
+		return zstandard, nil
+	}
+	return 0, unsupported("content encoding %q is not supported, snappy is", name)
+}
+
+func unsupported(format string, args ...any) error {
+	return rejection{fasthttp.StatusUnsupportedMediaType, fmt.Errorf(format, args...)}
+}
+
+func bad(format string, args ...any) error {
+	return rejection{fasthttp.StatusBadRequest, fmt.Errorf(format, args...)}
+}
