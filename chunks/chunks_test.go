@@ -186,8 +186,14 @@ func TestIteratorIsASet(t *testing.T) {
 			for _, c := range encoded {
 				row = AppendChunk(row, 1000, c)
 			}
+			before := len(list)
 			if list, err = DecodeList(list, row, 1000, part); err != nil {
 				t.Fatal(err)
+			}
+			for i := before; i < len(list); i++ {
+				if list[i].Encoding == EncFloat && r.IntN(2) == 0 {
+					list[i] = decodedChunk(t, list[i])
+				}
 			}
 		}
 		want, _ := SortAndJoin(slices.Clone(all))
@@ -196,6 +202,7 @@ func TestIteratorIsASet(t *testing.T) {
 			mint, maxt = want[len(want)/4].Time, want[len(want)*3/4].Time+1
 			want = slices.DeleteFunc(want, func(s Sample) bool { return s.Time < mint || s.Time > maxt })
 		}
+		checkColumns(t, seed, slices.Clone(list), all)
 		it.Reset(slices.Clone(list), mint, maxt)
 		for i, w := range want {
 			checkSample(t, seed, i, &it, it.Next(), w)
@@ -221,6 +228,46 @@ func TestIteratorIsASet(t *testing.T) {
 		if kind := it.Seek(math.MaxInt64); kind != chunkenc.ValNone {
 			t.Fatalf("seed %d: a seek beyond the end found %v", seed, kind)
 		}
+	}
+}
+
+func decodedChunk(t *testing.T, c Chunk) Chunk {
+	t.Helper()
+	times, values, err := DecodeFloats(nil, nil, c.Data, c.Count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return FromColumns(times, values, nil).WithList(c.list, c.position)
+}
+
+// checkColumns loads the chunks as columns and compares them with the joined set.
+func checkColumns(t *testing.T, seed uint64, list []Chunk, all []Sample) {
+	t.Helper()
+	want, _ := SortAndJoin(slices.Clone(all))
+	var c Columns
+	if err := c.Load(list); err != nil {
+		t.Fatal(err)
+	}
+	if c.Len() != len(want) || len(c.Starts) != 0 && len(c.Starts) != len(c.Times) {
+		t.Fatalf("seed %d: %d samples and %d starts, want %d", seed, c.Len(), len(c.Starts), len(want))
+	}
+	f, h := 0, 0
+	for i, w := range want {
+		if w.Histogram != nil {
+			if c.Histograms[h].Time != w.Time || c.Histograms[h].Start != w.Start {
+				t.Fatalf("seed %d sample %d: histogram at %d, want %d", seed, i, c.Histograms[h].Time, w.Time)
+			}
+			h++
+			continue
+		}
+		start := int64(0)
+		if len(c.Starts) > 0 {
+			start = c.Starts[f]
+		}
+		if c.Times[f] != w.Time || bitsOf(c.Values[f]) != w.Bits || start != w.Start {
+			t.Fatalf("seed %d sample %d: got %d %v, want %d %#x", seed, i, c.Times[f], c.Values[f], w.Time, w.Bits)
+		}
+		f++
 	}
 }
 

@@ -24,8 +24,10 @@ type Iterator struct {
 	maxt   int64
 	err    error
 
-	times  []int64
+	times  []int64 // of the group: buffers of the iterator's, or the chunk's own
 	values []float64
+	starts []int64
+	buffer Columns
 	joined []Sample // in place of times and values, for a merged group
 	at     int      // position in times or joined
 
@@ -50,7 +52,7 @@ func (it *Iterator) Reset(list []Chunk, mint, maxt int64) {
 	*it = Iterator{
 		chunks: list, mint: mint, maxt: maxt,
 		at: -1, curTime: math.MinInt64, groupEnd: math.MinInt64,
-		times: it.times[:0], values: it.values[:0], joined: it.joined[:0], reuse: it.reuse,
+		buffer: it.buffer, joined: it.joined[:0], reuse: it.reuse,
 	}
 }
 
@@ -118,7 +120,7 @@ func (it *Iterator) nextInGroup() chunkenc.ValueType {
 
 // loadGroup loads the next group with samples at or after from.
 func (it *Iterator) loadGroup(from int64) bool {
-	it.times, it.values, it.joined = it.times[:0], it.values[:0], it.joined[:0]
+	it.times, it.values, it.starts, it.joined = nil, nil, nil, it.joined[:0]
 	it.at, it.direct = -1, nil
 	for it.next < len(it.chunks) {
 		start, end := it.next, it.chunks[it.next].MaxTime
@@ -148,8 +150,14 @@ func (it *Iterator) loadGroup(from int64) bool {
 
 // open loads a group of one chunk.
 func (it *Iterator) open(c Chunk) (err error) {
-	if c.Encoding == EncFloat {
-		it.times, it.values, err = DecodeFloats(it.times, it.values, c.Data, c.Count)
+	switch c.Encoding {
+	case EncColumns:
+		it.times, it.values, it.starts = c.Times, c.Values, c.Starts
+		return nil
+	case EncFloat:
+		b := &it.buffer
+		b.Times, b.Values, err = DecodeFloats(b.Times[:0], b.Values[:0], c.Data, c.Count)
+		it.times, it.values = b.Times, b.Values
 		return err
 	}
 	if it.direct, err = c.iterator(it.reuse); err != nil {
@@ -274,6 +282,8 @@ func (it *Iterator) AtST() int64 {
 		return it.direct.AtST()
 	case len(it.joined) > 0:
 		return it.joined[it.at].Start
+	case len(it.starts) > 0:
+		return it.starts[it.at]
 	default:
 		return 0
 	}

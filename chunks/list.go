@@ -12,13 +12,20 @@ import (
 // Prometheus's chunkenc encodings.
 type Encoding uint8
 
-// EncFloat is the byte-aligned float encoding of float.go.
-const EncFloat Encoding = 16
+const (
+	// EncFloat is the byte-aligned float encoding of float.go.
+	EncFloat Encoding = 16
+	// EncColumns stands for floats that are decoded already. It is never stored.
+	EncColumns Encoding = 17
+)
 
 // String names the encoding.
 func (e Encoding) String() string {
-	if e == EncFloat {
+	switch e {
+	case EncFloat:
 		return "float"
+	case EncColumns:
+		return "columns"
 	}
 	return chunkenc.Encoding(e).String()
 }
@@ -30,6 +37,12 @@ type Chunk struct {
 	MinTime  int64 // of the first sample, milliseconds
 	MaxTime  int64 // of the last
 	Data     []byte
+
+	// Times, Values and Starts are the samples of an EncColumns chunk; Starts
+	// may be empty.
+	Times  []int64
+	Values []float64
+	Starts []int64
 
 	// list and position say which list a chunk was read from, so that an
 	// iterator knows when two chunks follow each other as they were written.

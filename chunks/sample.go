@@ -176,13 +176,17 @@ func (s Sample) appendTo(app, previous chunkenc.Appender) (chunkenc.Chunk, bool,
 // appendSamples appends the samples of a chunk; source identifies the chunk
 // among those that are merged.
 func appendSamples(dst []Sample, c Chunk, source int) ([]Sample, error) {
-	if c.Encoding == EncFloat {
-		times, values, err := DecodeFloats(nil, nil, c.Data, c.Count)
+	if c.isPlainFloats() {
+		times, values, err := c.appendFloats(nil, nil)
 		if err != nil {
 			return dst, err
 		}
 		for i, t := range times {
-			dst = append(dst, Sample{Time: t, Bits: bitsOf(values[i])})
+			s := Sample{Time: t, Bits: bitsOf(values[i])}
+			if len(c.Starts) > 0 {
+				s.Start = c.Starts[i]
+			}
+			dst = append(dst, s)
 		}
 		return dst, nil
 	}

@@ -1,0 +1,131 @@
+package chunks
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Columns are the samples of one series, decoded: floats as columns, histograms
+// as samples, each ascending in time and joined. No timestamp is in both.
+type Columns struct {
+	Times  []int64
+	Values []float64
+	// Starts is as long as Times, or empty if no float has a start timestamp.
+	Starts     []int64
+	Histograms []Sample
+
+	// Conflicts counts the timestamps at which different versions met.
+	Conflicts int
+
+	merged []Sample
+}
+
+// Reset empties c and keeps its memory.
+func (c *Columns) Reset() {
+	c.Times, c.Values, c.Starts, c.Histograms = c.Times[:0], c.Values[:0], c.Starts[:0], c.Histograms[:0]
+	c.Conflicts = 0
+}
+
+// Load sets c to the samples of the chunks, which may be in any order and
+// overlap. The slice is sorted in place.
+func (c *Columns) Load(list []Chunk) error {
+	c.Reset()
+	if !slices.IsSortedFunc(list, compareChunks) {
+		slices.SortStableFunc(list, compareChunks)
+	}
+	for len(list) > 0 {
+		n, end := 1, list[0].MaxTime
+		for n < len(list) && list[n].MinTime <= end {
+			end = max(end, list[n].MaxTime)
+			n++
+		}
+		if err := c.add(list[:n]); err != nil {
+			return err
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+// add appends a group of chunks that overlap each other and nothing else.
+func (c *Columns) add(group []Chunk) (err error) {
+	if len(group) == 1 && group[0].isPlainFloats() {
+		before := len(c.Times)
+		c.Times, c.Values, err = group[0].appendFloats(c.Times, c.Values)
+		if len(c.Starts) > 0 || len(group[0].Starts) > 0 {
+			c.padStarts(before)
+			c.Starts = append(c.Starts, group[0].Starts...)
+			c.padStarts(len(c.Times))
+		}
+		return err
+	}
+	c.merged = c.merged[:0]
+	for i, chunk := range group {
+		if c.merged, err = appendSamples(c.merged, chunk, i); err != nil {
+			return err
+		}
+	}
+	joined, conflicts := SortAndJoin(c.merged)
+	c.Conflicts += conflicts
+	var previous Sample
+	for _, s := range joined {
+		current := s
+		switch {
+		case s.Histogram == nil:
+			if s.Start != 0 || len(c.Starts) > 0 {
+				c.padStarts(len(c.Times))
+				c.Starts = append(c.Starts, s.Start)
+			}
+			c.Times, c.Values = append(c.Times, s.Time), append(c.Values, floatOf(s.Bits))
+		case len(group) > 1 && !s.followsIn(previous):
+			s.Histogram = withUnknownReset(s.Histogram)
+			c.Histograms = append(c.Histograms, s)
+		default:
+			c.Histograms = append(c.Histograms, s)
+		}
+		previous = current
+	}
+	return nil
+}
+
+// padStarts fills Starts with zeros up to n.
+func (c *Columns) padStarts(n int) {
+	for len(c.Starts) < n {
+		c.Starts = append(c.Starts, 0)
+	}
+}
+
+// Len returns the number of samples.
+func (c *Columns) Len() int { return len(c.Times) + len(c.Histograms) }
+
+// isPlainFloats reports whether c holds floats that decode into columns.
+func (c Chunk) isPlainFloats() bool { return c.Encoding == EncFloat || c.Encoding == EncColumns }
+
+// appendFloats appends the samples of a chunk of plain floats.
+func (c Chunk) appendFloats(times []int64, values []float64) ([]int64, []float64, error) {
+	if c.Encoding == EncColumns {
+		return append(times, c.Times...), append(values, c.Values...), nil
+	}
+	return DecodeFloats(times, values, c.Data, c.Count)
+}
+
+// FromColumns returns a chunk of decoded floats, which are not copied; starts
+// may be empty.
+func FromColumns(times []int64, values []float64, starts []int64) Chunk {
+	return Chunk{
+		Encoding: EncColumns, Count: len(times), MinTime: times[0], MaxTime: times[len(times)-1],
+		Times: times, Values: values, Starts: starts,
+	}
+}
+
+// Within returns the stretch [from, end) of ascending times that lies in
+// [mint, maxt].
+func Within(times []int64, mint, maxt int64) (from, end int) {
+	from, _ = slices.BinarySearch(times, mint)
+	end, found := slices.BinarySearchFunc(times[from:], maxt, cmp.Compare[int64])
+	end += from
+	if found {
+		end++
+	}
+	return from, end
+}
