@@ -10,6 +10,7 @@ import (
 
 	"github.com/varve-db/varve/chunks"
 	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/tsdb/block"
 	"github.com/varve-db/varve/tsdb/head"
 )
 
@@ -27,6 +28,7 @@ type loader struct {
 	budget     series.Budget
 
 	mu     sync.Mutex
+	sealed block.SealedReader
 	number int // of the loaded block, -1 for none
 	lists  [][]chunks.Chunk
 	err    error
@@ -122,6 +124,11 @@ func (l *loader) loadReader(reader int, entries []entry, list *int) error {
 		ordinals[i] = p.ordinal
 	}
 	r := &l.q.readers[reader]
+	if r.Sealed() {
+		*list += 2
+		err := l.loadSealed(r, places, ordinals, *list-2)
+		return l.q.tolerate(err, r.held.ID, 0)
+	}
 	for _, f := range r.flushes {
 		if f.MinTime > l.maxt || f.MaxTime < l.mint {
 			continue
@@ -146,6 +153,27 @@ func (l *loader) loadReader(reader int, entries []entry, list *int) error {
 		}
 	}
 	return nil
+}
+
+// loadSealed decodes what the block's series have in a sealed generation.
+func (l *loader) loadSealed(r *generationReader, places []place, ordinals []uint32, list int) error {
+	positions := make([]int, len(places))
+	err := l.sealed.Floats(r.Reader, ordinals, l.mint, l.maxt, l.charge, func(i int, c chunks.Chunk) {
+		at := &l.lists[places[i].entry]
+		*at = append(*at, c.WithList(list, positions[i]))
+		positions[i]++
+	})
+	if err != nil {
+		return err
+	}
+	return l.sealed.Histograms(r.Reader, ordinals, l.mint, l.maxt, func(i int, row []byte) (err error) {
+		if err := l.charge(int64(len(row))); err != nil {
+			return err
+		}
+		at := &l.lists[places[i].entry]
+		*at, err = chunks.DecodeList(*at, slices.Clone(row), r.held.ID.Start, list+1)
+		return err
+	})
 }
 
 // iterator returns an iterator over series i, reusing old if it can.

@@ -125,12 +125,15 @@ type DB struct {
 
 	viewMu  sync.Mutex
 	view    *view
+	alive   map[uint64]struct{} // epochs that some view names
 	damaged map[damage]struct{}
 
+	sealMu      sync.Mutex // one seal at a time
 	flushMu     sync.Mutex
 	dropMu      sync.Mutex
-	generations openGenerations // used by the flusher only
-	wake        chan struct{}   // an epoch wants to be frozen
+	generations openGenerations         // used by the flusher only
+	wake        chan struct{}           // an epoch wants to be frozen
+	lastSeal    map[partition]time.Time // guarded by sealMu
 	closed      atomic.Bool
 }
 
@@ -164,7 +167,7 @@ func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
 	db := &DB{
 		store: full, options: o, log: o.Log,
 		table: index.New(index.Options{Seed: o.Random()}),
-		wake:  make(chan struct{}, 1), damaged: map[damage]struct{}{},
+		wake:  make(chan struct{}, 1), damaged: map[damage]struct{}{}, lastSeal: map[partition]time.Time{}, alive: map[uint64]struct{}{},
 	}
 	db.metrics = newMetrics(db, o.Registerer)
 	if err := db.recover(ctx); err != nil {
@@ -179,10 +182,16 @@ func (db *DB) Close() error {
 	if db.closed.Swap(true) {
 		return nil
 	}
-	db.epochMu.Lock()
-	open := db.epoch
+	db.epochMu.Lock() // whoever entered an epoch has done so, and no epoch opens any more
+	v, err := db.acquire()
 	db.epochMu.Unlock()
-	open.active.Wait()
+	if err != nil {
+		return err
+	}
+	for _, e := range v.epochs {
+		e.active.Wait()
+	}
+	db.release(v)
 	db.flushMu.Lock()
 	defer db.flushMu.Unlock()
 	db.viewMu.Lock()
@@ -223,7 +232,7 @@ func (db *DB) Step(ctx context.Context) error {
 	open := db.epoch
 	db.epochMu.RUnlock()
 	age := db.options.Now().Sub(open.opened)
-	if open.Samples() > 0 && (age >= db.options.EpochAgeMax || open.Bytes() >= db.options.EpochBytesMax) {
+	if open.sequence.Load() > 0 && (age >= db.options.EpochAgeMax || open.Bytes() >= db.options.EpochBytesMax) {
 		db.freeze()
 	}
 	return db.flushFrozen(ctx)
@@ -239,7 +248,7 @@ func (db *DB) Flush(ctx context.Context) error {
 func (db *DB) freeze() {
 	db.epochMu.Lock()
 	old := db.epoch
-	if old.Samples() == 0 && old.sequence.Load() == 0 {
+	if db.closed.Load() || old.sequence.Load() == 0 {
 		db.epochMu.Unlock()
 		return
 	}
@@ -255,7 +264,10 @@ func (db *DB) openEpoch(id uint64) {
 		Epoch: head.NewEpoch(id, &db.slabs), opened: db.options.Now(), partitions: map[partition]struct{}{},
 	}
 	db.epoch = e
-	db.swapView(func(v *view) { v.epochs = append(v.epochs, &heldEpoch{openEpoch: e, refs: new(atomic.Int64)}) })
+	db.swapView(func(v *view) {
+		v.epochs = append(v.epochs, &heldEpoch{openEpoch: e, refs: new(atomic.Int64)})
+		db.alive[id] = struct{}{}
+	})
 }
 
 // window returns the start of the partition that t lies in.

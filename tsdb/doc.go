@@ -6,7 +6,7 @@
 // Below: tsdb/head, tsdb/block, index, chunks, kv and series.
 //
 // Concurrency: a DB's methods may be called together. One flush runs at a time.
-// Lock order: flushMu, dropMu, epochMu, viewMu; the locks of index and head are
+// Lock order: sealMu, flushMu, dropMu, epochMu, viewMu; the locks of index and head are
 // leaves.
 //
 // Invariants: a sample is readable only after its batch is durable. An epoch's
@@ -14,5 +14,6 @@
 // with its chunks. A view lists each flush and each epoch at most once, and a
 // flush whose epoch is in the same view is read from memory.
 //
-// Read db.go first, then append.go, flush.go, recover.go, view.go and select.go.
+// Read db.go first, then append.go, flush.go, seal.go, recover.go, view.go and
+// select.go.
 package tsdb

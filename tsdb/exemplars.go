@@ -1,10 +1,11 @@
 package tsdb
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/prometheus/prometheus/model/exemplar"
 	"github.com/prometheus/prometheus/model/labels"
@@ -122,14 +123,7 @@ func (q *Querier) readExemplars(r *generationReader, places []place, s *selectio
 // result orders the exemplars by time and drops repeated ones.
 func (f *exemplarSeries) result(builder *labels.ScratchBuilder) (exemplar.QueryResult, error) {
 	r := exemplar.QueryResult{SeriesLabels: f.labels}
-	slices.SortStableFunc(f.exemplars, func(a, b head.Exemplar) int {
-		switch {
-		case a.Timestamp != b.Timestamp:
-			return int(min(max(a.Timestamp-b.Timestamp, -1), 1))
-		default:
-			return strings.Compare(string(a.Labels), string(b.Labels))
-		}
-	})
+	sortExemplars(f.exemplars)
 	for _, x := range f.exemplars {
 		ls, err := x.Labels.Decode(builder)
 		if err != nil {
@@ -141,4 +135,15 @@ func (f *exemplarSeries) result(builder *labels.ScratchBuilder) (exemplar.QueryR
 		}
 	}
 	return r, nil
+}
+
+// sortExemplars orders exemplars by time, then by labels and value.
+func sortExemplars(list []head.Exemplar) {
+	slices.SortStableFunc(list, func(a, b head.Exemplar) int {
+		return cmp.Or(
+			cmp.Compare(a.Timestamp, b.Timestamp),
+			bytes.Compare(a.Labels, b.Labels),
+			cmp.Compare(math.Float64bits(a.Value), math.Float64bits(b.Value)),
+		)
+	})
 }

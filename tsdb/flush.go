@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -69,21 +70,26 @@ func (db *DB) flush(ctx context.Context, e *heldEpoch) error {
 	return nil
 }
 
-// dropLog removes the rows of a flushed epoch from the log. It needs no sync:
-// the mark makes recovery skip them. The marks of earlier epochs go as well, as
-// their rows were removed by earlier batches, which are durable if this one is.
+// dropLog removes the rows of a flushed epoch, and of all before it, from the
+// log. It needs no sync: the mark makes recovery skip them. The marks of earlier
+// epochs go as well.
 func (db *DB) dropLog(epoch uint64) error {
 	var batch kv.Batch
-	batch.DeleteRange(epochKey(keyspace.WriteAhead, epoch), epochKey(keyspace.WriteAhead, epoch+1))
+	batch.DeleteRange(epochKey(keyspace.WriteAhead, 0), epochKey(keyspace.WriteAhead, epoch+1))
 	batch.DeleteRange(epochKey(keyspace.FlushedEpochs, 0), epochKey(keyspace.FlushedEpochs, epoch))
 	return db.store.Apply(&batch, kv.NoSync)
 }
 
-// oldestEpoch returns the oldest epoch that is in memory.
+// oldestEpoch returns the oldest epoch that is in memory, be it for a reader
+// with an old view: the series that it names must keep their references.
 func (db *DB) oldestEpoch() uint64 {
 	db.viewMu.Lock()
 	defer db.viewMu.Unlock()
-	return db.view.epochs[0].ID
+	oldest := uint64(math.MaxUint64)
+	for id := range db.alive {
+		oldest = min(oldest, id)
+	}
+	return oldest
 }
 
 // part is what an epoch holds of a partition.

@@ -17,7 +17,9 @@ type metrics struct {
 	refusals                                *prometheus.CounterVec
 	conflicts, flushSamples, flushBytes     prometheus.Counter
 	flushes, flushSeries, dropped, damaged  prometheus.Counter
-	flushSeconds                            prometheus.Histogram
+	sealFailures, sealSamples               prometheus.Counter
+	sealIn, sealOut                         prometheus.Counter
+	flushSeconds, sealSeconds               prometheus.Histogram
 }
 
 func newMetrics(db *DB, r prometheus.Registerer) *metrics {
@@ -47,6 +49,14 @@ func newMetrics(db *DB, r prometheus.Registerer) *metrics {
 	m.flushSeries = counter("flushed_new_series_total", "Series whose labels were written into a generation.")
 	m.dropped = counter("dropped_generations_total", "Generations dropped by retention.")
 	m.damaged = counter("damaged_rows_total", "Flushes and indexes found damaged and left out of answers.")
+	m.sealFailures = counter("seal_failures_total", "Seals that failed.")
+	m.sealSamples = counter("sealed_samples_total", "Samples written into sealed generations.")
+	m.sealIn = counter("seal_read_bytes_total", "Bytes of chunks that seals read.")
+	m.sealOut = counter("seal_written_bytes_total", "Bytes of chunks and timestamps that seals wrote.")
+	m.sealSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "varve_tsdb_seal_seconds", Help: "Time that sealing a partition took.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 9),
+	})
+	m.collectors = append(m.collectors, m.sealSeconds)
 	m.flushSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "varve_tsdb_flush_seconds", Help: "Time that flushing an epoch took.", Buckets: prometheus.ExponentialBuckets(0.01, 3, 9),
 	})
@@ -94,6 +104,14 @@ func (m *metrics) flushed(f *flusher, took time.Duration) {
 	m.flushSeries.Add(float64(f.newSeries))
 	m.conflicts.Add(float64(f.conflicts) + float64(f.epoch.Conflicts()))
 	m.flushSeconds.Observe(took.Seconds())
+}
+
+func (m *metrics) sealed(r *SealReport) {
+	m.sealSamples.Add(float64(r.Samples))
+	m.sealIn.Add(float64(r.BytesIn))
+	m.sealOut.Add(float64(r.BytesOut))
+	m.conflicts.Add(float64(r.Conflicts))
+	m.sealSeconds.Observe(r.Took.Seconds())
 }
 
 // unflushed returns the samples that wait to be flushed, and the memory of all

@@ -20,7 +20,7 @@ import (
 // TestPrometheusScripts runs all of Prometheus's own test scripts on this
 // storage; each load is appended, flushed and reopened before it is evaluated.
 func TestPrometheusScripts(t *testing.T) {
-	for _, mode := range []string{"reopened", "flushed", "memory"} {
+	for _, mode := range []string{"reopened", "flushed", "memory", "sealed", "sealed once"} {
 		t.Run(mode, func(t *testing.T) {
 			engine := promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery)
 			promqltest.RunBuiltinTestsWithStorage(t, engine, func(t testing.TB) storage.Storage { return newScriptStorage(t, mode) })
@@ -119,7 +119,12 @@ func (a *scriptAppender) Commit() error {
 	if err := s.db.Flush(ctx); err != nil {
 		return err
 	}
-	if s.mode == "reopened" {
+	if s.mode == "sealed" || s.mode == "sealed once" && len(a.batch.Rows)%2 == 0 {
+		if _, err := s.db.Seal(ctx); err != nil {
+			return err
+		}
+	}
+	if s.mode != "flushed" {
 		if err := s.db.Close(); err != nil {
 			return err
 		}

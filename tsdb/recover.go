@@ -173,7 +173,7 @@ func (r *replayer) begin(id uint64) {
 	r.db.epochMu.Lock()
 	r.db.openEpoch(id)
 	r.db.epochMu.Unlock()
-	r.nextEpoch = id + 1
+	r.nextEpoch = max(r.nextEpoch, id+1)
 	r.epochs++
 	r.current = map[index.Ref]index.Ref{}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"github.com/varve-db/varve/chunks"
+	"github.com/varve-db/varve/chunks/column"
 	"github.com/varve-db/varve/index"
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/series"
@@ -90,7 +91,8 @@ type damage struct {
 // tolerate turns an error about damaged rows into a warning; other errors are
 // returned. What is damaged is left out of the answer.
 func (q *Querier) tolerate(err error, id block.ID, flush int64) error {
-	if err == nil || !errors.Is(err, kv.ErrCorrupt) && !errors.Is(err, block.ErrCorrupt) && !errors.Is(err, chunks.ErrCorrupt) {
+	if err == nil || !errors.Is(err, kv.ErrCorrupt) && !errors.Is(err, block.ErrCorrupt) &&
+		!errors.Is(err, chunks.ErrCorrupt) && !errors.Is(err, column.ErrCorrupt) {
 		return err
 	}
 	what := "the index"

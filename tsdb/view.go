@@ -56,6 +56,9 @@ func (db *DB) release(v *view) {
 	for _, e := range v.epochs {
 		if e.refs.Add(-1) == 0 {
 			e.Release()
+			db.viewMu.Lock()
+			delete(db.alive, e.ID)
+			db.viewMu.Unlock()
 		}
 	}
 	for _, g := range v.generations {

@@ -34,11 +34,14 @@ func (id ID) String() string {
 
 // The rows of a generation, by the byte that follows the generation in the key.
 const (
-	familyChunks    = 'c' // c | flush u32 | ordinal u32 -> chunks of a series
-	familySummary   = 'm' // m | flush u32 -> Summary
-	familyPostings  = 'p' // p | name string | value string | flush u32 -> ordinals
-	familyLabels    = 's' // s | ordinal u32 -> label set
-	familyExemplars = 'x' // x | flush u32 | ordinal u32 -> exemplars of a series
+	familyChunks     = 'c' // c | flush u32 | ordinal u32 -> chunks of a series
+	familyHistograms = 'h' // h | ordinal u32 | slice u16 -> chunks of a series (sealed)
+	familySummary    = 'm' // m | flush u32 -> Summary
+	familyPostings   = 'p' // p | name string | value string | flush u32 -> ordinals
+	familyLabels     = 's' // s | ordinal u32 -> label set; sealed: s | last ordinal u32 -> label sets
+	familyTimes      = 't' // t | column u32 -> timestamps (sealed)
+	familyValues     = 'v' // v | last ordinal u32 | slice u16 -> cell of value columns (sealed)
+	familyExemplars  = 'x' // x | flush u32 | ordinal u32 -> exemplars of a series
 )
 
 // prefixBytes is the length of the part of a key that names the generation.
@@ -81,6 +84,9 @@ type Summary struct {
 	ChunkBytes   uint64
 	MinTime      int64 // of its samples and exemplars, milliseconds
 	MaxTime      int64
+
+	// Sealed is set for a sealed generation, whose only flush this is.
+	Sealed *Sealed
 }
 
 // A summary row is
@@ -90,6 +96,7 @@ type Summary struct {
 //	chunk bytes    uvarint each
 //	min time       varint   less the window's start
 //	span           uvarint  max time less min time
+//	sealed         u8 1 and what Sealed.append writes, or u8 0
 const summaryVersion = 1
 
 func (s Summary) append(dst []byte, start int64) []byte {
@@ -100,7 +107,11 @@ func (s Summary) append(dst []byte, start int64) []byte {
 		dst = binary.AppendUvarint(dst, u)
 	}
 	dst = binary.AppendVarint(dst, s.MinTime-start)
-	return binary.AppendUvarint(dst, uint64(s.MaxTime-s.MinTime))
+	dst = binary.AppendUvarint(dst, uint64(s.MaxTime-s.MinTime))
+	if s.Sealed == nil {
+		return append(dst, 0)
+	}
+	return s.Sealed.append(append(dst, 1), start)
 }
 
 func decodeSummary(value []byte, flush uint32, start int64) (Summary, error) {
@@ -122,8 +133,19 @@ func decodeSummary(value []byte, flush uint32, start int64) (Summary, error) {
 		return s, fmt.Errorf("%w: summary of flush %d is cut off", ErrCorrupt, flush)
 	}
 	span, m := binary.Uvarint(b[n:])
-	if m <= 0 || n+m != len(b) {
+	if m <= 0 || n+m == len(b) {
 		return s, fmt.Errorf("%w: summary of flush %d is cut off", ErrCorrupt, flush)
+	}
+	switch b = b[n+m:]; {
+	case b[0] == 0 && len(b) == 1:
+	case b[0] == 1:
+		sealed, err := decodeSealed(b[1:], start)
+		if err != nil {
+			return s, fmt.Errorf("summary of flush %d: %w", flush, err)
+		}
+		s.Sealed = sealed
+	default:
+		return s, fmt.Errorf("%w: summary of flush %d", ErrCorrupt, flush)
 	}
 	s.Epoch, s.Width, s.Shards = fields[0], int64(fields[1]), uint16(fields[2])
 	s.FirstOrdinal, s.NewSeries = uint32(fields[3]), uint32(fields[4])

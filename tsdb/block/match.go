@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/RoaringBitmap/roaring/v2"
+	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/varve-db/varve/index"
 	"github.com/varve-db/varve/kv"
@@ -95,7 +96,7 @@ func (m *matching) apply(matcher index.Matcher) error {
 	err := m.values(matcher.Name, prefix, func(value []byte) bool {
 		accepted := matcher.Any || matcher.Matches(unsafe.String(unsafe.SliceData(value), len(value)))
 		return accepted != matcher.Empty
-	}, func(row []byte) error { return addPostings(set, row) })
+	}, func(row []byte) error { return addPostings(set, row, m.reader.ordinals) })
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func (m *matching) addValue(set *roaring.Bitmap, name, value string) error {
 		if !m.visible() {
 			continue
 		}
-		if err := addPostings(set, m.it.Value()); err != nil {
+		if err := addPostings(set, m.it.Value(), m.reader.ordinals); err != nil {
 			return err
 		}
 	}
@@ -214,11 +215,22 @@ func (r *Reader) LabelValues(name string, within *roaring.Bitmap, values map[str
 	}, func(row []byte) error {
 		if within != nil {
 			set.Clear()
-			if err := addPostings(set, row); err != nil || !set.Intersects(within) {
+			if err := addPostings(set, row, r.ordinals); err != nil || !set.Intersects(within) {
 				return err
 			}
 		}
 		values[current] = struct{}{}
 		return nil
 	})
+}
+
+// Metric returns the ordinals of the series with the metric name, or, if it is
+// empty, of those without one.
+func (r *Reader) Metric(name string) (*roaring.Bitmap, error) {
+	m, err := labels.NewMatcher(labels.MatchEqual, series.MetricName, name)
+	if err != nil {
+		return nil, err
+	}
+	found, _, err := r.Match(index.Prepare([]*labels.Matcher{m}))
+	return found, err
 }

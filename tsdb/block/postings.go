@@ -9,49 +9,72 @@ import (
 
 // A postings row is
 //
-//	form  u8   0: uvarint first ordinal, then uvarint differences, to the end
+//	form  u8   0: for each run of ordinals uvarint its first less the end of the
+//	           run before, uvarint its length less 1, to the end
 //	           1: a roaring bitmap in its portable serialization
 const (
-	postingsDeltas  = 0
+	postingsRuns    = 0
 	postingsRoaring = 1
 
-	postingsDeltasMax = 24 // ordinals; above, a bitmap is smaller or as small
+	postingsRunsMax = 64 // above, a bitmap is smaller or as small
 )
 
-// appendPostings appends the row for ascending ordinals to dst.
-func appendPostings(dst []byte, ordinals []uint32) ([]byte, error) {
-	if len(ordinals) <= postingsDeltasMax {
-		dst = append(dst, postingsDeltas)
-		previous := uint32(0)
-		for _, o := range ordinals {
-			dst = binary.AppendUvarint(dst, uint64(o-previous))
-			previous = o
+// runs collects ascending ordinals.
+type runs struct{ list []ordinalRun }
+
+// ordinalRun is the ordinals in [first, end).
+type ordinalRun struct{ first, end uint32 }
+
+func (r *runs) add(ordinal uint32) {
+	if n := len(r.list); n > 0 && r.list[n-1].end == ordinal {
+		r.list[n-1].end++
+		return
+	}
+	r.list = append(r.list, ordinalRun{ordinal, ordinal + 1})
+}
+
+// append appends the row to dst.
+func (r *runs) append(dst []byte) ([]byte, error) {
+	if len(r.list) <= postingsRunsMax {
+		dst = append(dst, postingsRuns)
+		end := uint32(0)
+		for _, run := range r.list {
+			dst = binary.AppendUvarint(dst, uint64(run.first-end))
+			dst = binary.AppendUvarint(dst, uint64(run.end-run.first-1))
+			end = run.end
 		}
 		return dst, nil
 	}
-	bitmap := roaring.BitmapOf(ordinals...)
+	bitmap := roaring.New()
+	for _, run := range r.list {
+		bitmap.AddRange(uint64(run.first), uint64(run.end))
+	}
 	bitmap.RunOptimize()
 	dst = append(dst, postingsRoaring)
 	encoded, err := bitmap.ToBytes()
 	return append(dst, encoded...), err
 }
 
-// addPostings adds the ordinals of a row to set.
-func addPostings(set *roaring.Bitmap, row []byte) error {
+// addPostings adds the ordinals of a row, which are below limit, to set.
+func addPostings(set *roaring.Bitmap, row []byte, limit uint32) error {
 	if len(row) == 0 {
 		return fmt.Errorf("%w: empty postings", ErrCorrupt)
 	}
 	switch b := row[1:]; row[0] {
-	case postingsDeltas:
-		ordinal := uint64(0)
+	case postingsRuns:
+		end := uint64(0)
 		for len(b) > 0 {
-			u, n := binary.Uvarint(b)
-			if n <= 0 || u > 1<<32-1-ordinal {
+			gap, n := binary.Uvarint(b)
+			if n <= 0 {
 				return fmt.Errorf("%w: postings of %d bytes", ErrCorrupt, len(row))
 			}
-			ordinal += u
-			set.Add(uint32(ordinal))
-			b = b[n:]
+			length, m := binary.Uvarint(b[n:])
+			if m <= 0 || gap > uint64(limit) || length > uint64(limit) || end+gap+length+1 > uint64(limit) {
+				return fmt.Errorf("%w: postings of %d bytes", ErrCorrupt, len(row))
+			}
+			set.AddRange(end+gap, end+gap+length+1)
+			end += gap + length + 1
+			b = b[n+m:]
 		}
 		return nil
 	case postingsRoaring:
@@ -61,6 +84,9 @@ func addPostings(set *roaring.Bitmap, row []byte) error {
 		}
 		if err := bitmap.Validate(); err != nil {
 			return fmt.Errorf("%w: postings bitmap: %w", ErrCorrupt, err)
+		}
+		if !bitmap.IsEmpty() && bitmap.Maximum() >= limit {
+			return fmt.Errorf("%w: postings bitmap names series %d of %d", ErrCorrupt, bitmap.Maximum(), limit)
 		}
 		set.Or(&bitmap)
 		return nil

@@ -28,6 +28,13 @@ func NewReader(store kv.Reader, g Generation) *Reader {
 	}
 }
 
+// Sealed reports whether the generation is sealed: then Sealed* read its samples,
+// and Chunks has none.
+func (r *Reader) Sealed() bool { return r.generation.Flushes[0].Sealed != nil }
+
+// Series returns the number of series of the generation.
+func (r *Reader) Series() uint32 { return r.ordinals }
+
 // key returns the generation's prefix with a family and parts of a key.
 func (r *Reader) key(family byte, parts ...uint32) []byte {
 	key := make([]byte, 0, len(r.prefix)+1+4*len(parts))
@@ -89,13 +96,19 @@ func (r *Reader) rows(prefix []byte, ordinals []uint32, visit func(i int, value 
 // The labels are valid until visit returns.
 func (r *Reader) Labels(ordinals []uint32, visit func(i int, ls series.Labels) error) error {
 	found := 0
-	err := r.rows(r.key(familyLabels), ordinals, func(i int, value []byte) error {
+	checked := func(i int, ls series.Labels) error {
 		found++
-		if err := series.Labels(value).Check(); err != nil {
+		if err := ls.Check(); err != nil {
 			return fmt.Errorf("%w: labels of series %d: %w", ErrCorrupt, ordinals[i], err)
 		}
-		return visit(i, value)
-	})
+		return visit(i, ls)
+	}
+	var err error
+	if r.Sealed() {
+		err = r.sealedLabels(ordinals, checked)
+	} else {
+		err = r.rows(r.key(familyLabels), ordinals, func(i int, value []byte) error { return checked(i, value) })
+	}
 	if err == nil && found != len(ordinals) {
 		err = fmt.Errorf("%w: %d of %d label sets are missing", ErrCorrupt, len(ordinals)-found, len(ordinals))
 	}

@@ -193,7 +193,11 @@ func (w *Writer) addIndex(f *Flush, prefix []byte) (err error) {
 		w.key = append(append(w.key[:0], prefix...), familyPostings)
 		w.key = keyspace.AppendString(keyspace.AppendString(w.key, name), value)
 		w.key = keyspace.AppendUint32(w.key, f.Number)
-		if w.value, err = appendPostings(w.value[:0], pair.Positions); err != nil {
+		var set runs
+		for _, ordinal := range pair.Positions {
+			set.add(ordinal)
+		}
+		if w.value, err = set.append(w.value[:0]); err != nil {
 			return err
 		}
 		if err := w.Set(w.key, w.value); err != nil {

@@ -50,8 +50,8 @@ func (e *Epoch) Release() {
 	e.pages.release()
 }
 
-// Range returns the times of the earliest and the latest sample; min is above
-// max while the epoch is empty.
+// Range returns the times of the earliest and the latest sample or exemplar; min
+// is above max while the epoch is empty.
 func (e *Epoch) Range() (minTime, maxTime int64) { return e.minTime.Load(), e.maxTime.Load() }
 
 // Samples returns the number of samples appended, exact duplicates left out.
@@ -151,6 +151,7 @@ func (e *Epoch) Append(batch *series.Batch, refs []index.Ref) {
 		}
 		for i := row.Exemplars.Start; i < row.Exemplars.End; i++ {
 			x := &batch.Exemplars[i]
+			minTime, maxTime = min(minTime, x.Timestamp), max(maxTime, x.Timestamp)
 			e.addExemplar(s, position, Exemplar{x.Timestamp, x.Value, slices.Clone(batch.ExemplarLabels(i))})
 		}
 	}
@@ -206,7 +207,8 @@ func raiseTo(a *atomic.Int64, v int64) {
 	}
 }
 
-// Overlaps reports whether ref has samples that may lie in [mint, maxt].
+// Overlaps reports whether ref has samples or exemplars that may lie in
+// [mint, maxt].
 func (e *Epoch) Overlaps(ref index.Ref, mint, maxt int64) bool {
 	s := e.stripeAt(int(ref/index.PageRefs), false)
 	if s == nil {
@@ -219,7 +221,9 @@ func (e *Epoch) Overlaps(ref index.Ref, mint, maxt int64) bool {
 		return true
 	}
 	x := s.extra[uint16(position)]
-	return x != nil && slices.ContainsFunc(x.samples, func(s chunks.Sample) bool { return s.Time >= mint && s.Time <= maxt })
+	return x != nil &&
+		(slices.ContainsFunc(x.samples, func(s chunks.Sample) bool { return s.Time >= mint && s.Time <= maxt }) ||
+			slices.ContainsFunc(x.exemplars, func(x Exemplar) bool { return x.Timestamp >= mint && x.Timestamp <= maxt }))
 }
 
 // Chunks appends to list the chunks of ref that overlap [mint, maxt], as the
