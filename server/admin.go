@@ -1,0 +1,75 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// admin serves what may change or copy the whole database.
+type admin struct {
+	enabled  bool
+	folder   string // where snapshots go
+	snapshot func(dir string) error
+	flush    func(ctx context.Context) error
+	now      func() time.Time
+	random   func() uint64
+	log      *slog.Logger
+}
+
+func (a *admin) routes() []route {
+	return []route{
+		{methods: putPost, path: "/api/v1/admin/tsdb/snapshot", handle: a.guard(a.takeSnapshot), changes: true, bodyBytesMax: bodyless},
+		{methods: putPost, path: "/api/v1/admin/tsdb/flush", handle: a.guard(a.flushNow), changes: true, bodyBytesMax: bodyless},
+	}
+}
+
+func (a *admin) guard(handle fasthttp.RequestHandler) fasthttp.RequestHandler {
+	if a.enabled {
+		return handle
+	}
+	return func(ctx *fasthttp.RequestCtx) { failAPI(ctx, kindUnavailable, "admin APIs disabled") }
+}
+
+// takeSnapshot copies the database into a folder of its own, which can be
+// served as it is.
+func (a *admin) takeSnapshot(ctx *fasthttp.RequestCtx) {
+	name := fmt.Sprintf("%s-%016x", a.now().UTC().Format("20060102T150405Z0700"), a.random())
+	if err := a.copyInto(filepath.Join(a.folder, name)); err != nil {
+		a.log.Error("snapshot failed", "name", name, "err", err)
+		failAPI(ctx, kindInternal, "create snapshot: "+err.Error())
+		return
+	}
+	a.log.Info("snapshot taken", "name", name)
+	succeedAPI(ctx, struct {
+		Name string `json:"name"`
+	}{name})
+}
+
+// copyInto leaves nothing behind when it fails.
+func (a *admin) copyInto(dir string) error {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	if err := a.snapshot(filepath.Join(dir, storeFolder)); err != nil {
+		if removeErr := os.RemoveAll(dir); removeErr != nil {
+			a.log.Warn("remains of a failed snapshot could not be removed", "folder", dir, "err", removeErr)
+		}
+		return err
+	}
+	return nil
+}
+
+func (a *admin) flushNow(ctx *fasthttp.RequestCtx) {
+	if err := a.flush(ctx); err != nil {
+		a.log.Error("flush on request failed", "err", err)
+		failAPI(ctx, kindInternal, "flush: "+err.Error())
+		return
+	}
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
+}
