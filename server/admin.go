@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/tsdb"
 )
 
 // admin serves what may change or copy the whole database.
@@ -17,6 +20,8 @@ type admin struct {
 	folder   string // where snapshots go
 	snapshot func(dir string) error
 	flush    func(ctx context.Context) error
+	seal     func(ctx context.Context) ([]tsdb.SealReport, error)
+	blocks   func() ([]tsdb.Block, error)
 	now      func() time.Time
 	random   func() uint64
 	log      *slog.Logger
@@ -26,6 +31,8 @@ func (a *admin) routes() []route {
 	return []route{
 		{methods: putPost, path: "/api/v1/admin/tsdb/snapshot", handle: a.guard(a.takeSnapshot), changes: true, bodyBytesMax: bodyless},
 		{methods: putPost, path: "/api/v1/admin/tsdb/flush", handle: a.guard(a.flushNow), changes: true, bodyBytesMax: bodyless},
+		{methods: putPost, path: "/api/v1/admin/tsdb/seal", handle: a.guard(a.sealNow), changes: true, bodyBytesMax: bodyless},
+		{methods: get, path: "/api/v1/status/tsdb/blocks", handle: a.listBlocks, bodyBytesMax: bodyless},
 	}
 }
 
@@ -72,4 +79,52 @@ func (a *admin) flushNow(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	ctx.SetStatusCode(fasthttp.StatusNoContent)
+}
+
+// sealed is a tsdb.SealReport as the API shows it.
+type sealed struct {
+	Tenant    series.TenantID `json:"tenant"`
+	MinTime   int64           `json:"minTime"`
+	MaxTime   int64           `json:"maxTime"`
+	Inputs    int             `json:"inputs"`
+	Series    uint64          `json:"numSeries"`
+	Samples   uint64          `json:"numSamples"`
+	BytesIn   uint64          `json:"bytesRead"`
+	BytesOut  uint64          `json:"bytesWritten"`
+	Conflicts int             `json:"conflicts"`
+	Seconds   float64         `json:"seconds"`
+}
+
+// sealNow seals everything up to now and tells what became of it.
+func (a *admin) sealNow(ctx *fasthttp.RequestCtx) {
+	reports, err := a.seal(ctx)
+	if err != nil {
+		a.log.Error("seal on request failed", "err", err)
+		failAPI(ctx, kindInternal, "seal: "+err.Error())
+		return
+	}
+	out := make([]sealed, 0, len(reports))
+	for _, r := range reports {
+		out = append(out, sealed{
+			r.Tenant, r.Start, r.End, r.Inputs, r.Series, r.Samples, r.BytesIn, r.BytesOut, r.Conflicts, r.Took.Seconds(),
+		})
+	}
+	succeedAPI(ctx, struct {
+		Partitions []sealed `json:"partitions"`
+	}{out})
+}
+
+// listBlocks lists the generations on disk.
+func (a *admin) listBlocks(ctx *fasthttp.RequestCtx) {
+	blocks, err := a.blocks()
+	if err != nil {
+		failAPI(ctx, kindInternal, "list blocks: "+err.Error())
+		return
+	}
+	if blocks == nil {
+		blocks = []tsdb.Block{}
+	}
+	succeedAPI(ctx, struct {
+		Blocks []tsdb.Block `json:"blocks"`
+	}{blocks})
 }

@@ -57,10 +57,13 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 	})
 	p = &parts{
 		routes: dataRoutes(newAdmin(n, c, db, store), writes, reads, spaces),
-		jobs:   []job{{"flushes", db.Run}, {"retention", forget.Run}, {"sweep", (&sweep{spaces, n.options.Now, n.log}).run}},
+		jobs:   []job{{"flushes", db.Run}, {"seals", db.RunSeals}, {"retention", forget.Run}, {"sweep", (&sweep{spaces, n.options.Now, n.log}).run}},
 		cancel: reads.Close,
-		apply:  func(c Config) { forget.SetPolicy(policy(c)) },
-		last:   func(context.Context) error { return nil },
+		apply: func(c Config) {
+			db.SetRetention(c.Retention.Time)
+			forget.SetPolicy(policy(c))
+		},
+		last: func(context.Context) error { return nil },
 		close: func() error {
 			reads.Close()
 			return errors.Join(db.Close(), store.Close())
@@ -112,7 +115,7 @@ func openDB(ctx context.Context, n *Node, c Config, store kv.Store) (*tsdb.DB, e
 func newAdmin(n *Node, c Config, db *tsdb.DB, store kv.Checkpointer) *admin {
 	return &admin{
 		enabled: c.Web.EnableAdminAPI, folder: filepath.Join(c.Storage.Path, snapshotFolder),
-		snapshot: store.Checkpoint, flush: db.Flush, now: n.options.Now, random: n.options.Random, log: n.log,
+		snapshot: store.Checkpoint, flush: db.Flush, seal: db.Seal, blocks: db.Blocks, now: n.options.Now, random: n.options.Random, log: n.log,
 	}
 }
 
@@ -154,8 +157,9 @@ func newQueryAPI(n *Node, c Config, db *tsdb.DB) *api.API {
 	})
 	build := n.options.Build
 	return api.New(api.Deps{
-		Engine: engine, Queryable: db.Queryable(series.DefaultTenant), Exemplars: db.ExemplarQueryable(series.DefaultTenant),
-		Metadata: metadata{db}.describe, Runtime: n.runtimeInfo, Cardinality: cardinality{db}.count,
+		Engine: engine, Queryable: db.Queryable(series.DefaultTenant), Chunks: db.ChunkQueryable(series.DefaultTenant),
+		Exemplars: db.ExemplarQueryable(series.DefaultTenant),
+		Metadata:  metadata{db}.describe, Runtime: n.runtimeInfo, Cardinality: cardinality{db}.count,
 		Config: func() string { return n.Config().YAML() }, Flags: c.Values(), Now: n.options.Now,
 	}, api.Options{
 		Build:        api.BuildInfo{VarveVersion: build.Version, Revision: build.Revision, BuildDate: build.BuildDate, Runtime: build.GoVersion},
@@ -233,7 +237,7 @@ type cardinality struct{ db *tsdb.DB }
 func (c cardinality) count(_ context.Context, limit int) (api.Cardinality, error) {
 	s := c.db.Stats(limit)
 	out := api.Cardinality{
-		Series: s.Series, LabelPairs: int(s.Pairs),
+		Series: s.Series, LabelPairs: int(s.Pairs), Chunks: int64(s.Series), // each has one open
 		SeriesByMetric: counts(s.SeriesByMetric), ValuesByLabel: counts(s.ValuesByLabel),
 		BytesByLabel: counts(s.BytesByLabel), SeriesByPair: counts(s.SeriesByPair),
 	}

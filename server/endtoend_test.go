@@ -194,8 +194,8 @@ func TestSelfScrapeIsStored(t *testing.T) {
 		o.Now = time.Now
 	}
 	n := startFull(t, folder, withScrape)
-	await(t, func() bool { return strings.Contains(n.query("up", time.Now()).body, `"1"]`) })
-	n.query("up", time.Now()).want(t, "up", 200, fmt.Sprintf(`{"__name__":"up","instance":"%s","job":"varve"}`, n.Address()))
+	await(t, func() bool { return strings.Contains(n.query("varve_build_info", time.Now()).body, `"1"]`) })
+	n.query("varve_build_info", time.Now()).want(t, "build", 200, fmt.Sprintf(`"instance":"%s","job":"varve"`, n.Address()))
 	n.query("varve_build_info", time.Now()).want(t, "build", 200, `"version":"1.2.3"`)
 	n.query(`varve_server_request_seconds_bucket{le="2.0"}`, time.Now().Add(time.Second)).want(t, "query of a histogram", 200, "success")
 	n.get("/api/v1/metadata?metric=varve_build_info").want(t, "metadata", 200, "Always 1")
@@ -203,8 +203,8 @@ func TestSelfScrapeIsStored(t *testing.T) {
 	n.stop()
 	stopped := time.Now()
 	n = startFull(t, folder, func(c *Config, o *Options) { o.Now = time.Now })
-	n.query("up", stopped).want(t, "after the stop", 200, `"result":[]`)
-	n.query("count_over_time(up[1m])", stopped).want(t, "before the stop", 200, `"1"]`)
+	n.query("varve_build_info", stopped).want(t, "after the stop", 200, `"result":[]`)
+	n.query("count_over_time(varve_build_info[1m])", stopped).want(t, "before the stop", 200, `"1"]`)
 }
 
 func TestRetentionDropsAtTheStart(t *testing.T) {

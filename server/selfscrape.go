@@ -23,8 +23,9 @@ type Appender interface {
 }
 
 // selfScrape stores the node's own metrics as if a Prometheus had scraped
-// /metrics: the same series, the labels job and instance, up and the two
-// scrape_ series beside them, and stale markers when a series ends.
+// /metrics: the same series, the labels job and instance, the two scrape_ series
+// beside them, and stale markers when a series ends. There is no up: it could
+// never be 0, and it is left to whoever scrapes.
 type selfScrape struct {
 	gather   prometheus.Gatherer
 	appender Appender
@@ -72,7 +73,6 @@ func (s *selfScrape) step(ctx context.Context, now time.Time) error {
 		s.addFamily(f)
 	}
 	scraped := len(s.batch.Timestamps)
-	s.add("up", nil, "", "", 1)
 	s.add("scrape_duration_seconds", nil, "", "", s.now().Sub(now).Seconds())
 	s.add("scrape_samples_scraped", nil, "", "", float64(scraped))
 	for key, ls := range s.live {

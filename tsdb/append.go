@@ -137,8 +137,8 @@ type bounds struct {
 func (db *DB) bounds() bounds {
 	now := db.options.Now()
 	b := bounds{min: max(timeMin, db.horizon.Load()), max: min(timeMax, now.Add(db.options.AheadMax).UnixMilli()), now: now}
-	if db.options.Retention > 0 {
-		b.min = max(b.min, now.Add(-db.options.Retention).UnixMilli())
+	if db.retention.Load() > 0 {
+		b.min = max(b.min, now.Add(-time.Duration(db.retention.Load())).UnixMilli())
 	}
 	return b
 }

@@ -117,6 +117,9 @@ type DB struct {
 	counter  atomic.Uint64 // of log records, per incarnation
 	clock    atomic.Uint64 // hybrid logical clock of the last record
 	horizon  atomic.Int64  // samples before it are gone
+	// retention is how far back samples are accepted and read, as a
+	// time.Duration; 0 means for ever.
+	retention atomic.Int64
 
 	// epochMu guards the change of the open epoch: appends hold it shared while
 	// they take a reference.
@@ -169,6 +172,7 @@ func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
 		table: index.New(index.Options{Seed: o.Random()}),
 		wake:  make(chan struct{}, 1), damaged: map[damage]struct{}{}, lastSeal: map[partition]time.Time{}, alive: map[uint64]struct{}{},
 	}
+	db.SetRetention(o.Retention)
 	db.metrics = newMetrics(db, o.Registerer)
 	if err := db.recover(ctx); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
@@ -269,6 +273,10 @@ func (db *DB) openEpoch(id uint64) {
 		db.alive[id] = struct{}{}
 	})
 }
+
+// SetRetention changes how far back samples are accepted and read; 0 means for
+// ever.
+func (db *DB) SetRetention(d time.Duration) { db.retention.Store(int64(d)) }
 
 // window returns the start of the partition that t lies in.
 func (db *DB) window(t int64) int64 {

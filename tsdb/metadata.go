@@ -81,15 +81,15 @@ func (t *metadataTable) changes(tenant series.TenantID, list []series.Metadata) 
 	known := t.tenants[tenant]
 	for _, m := range list {
 		m.Unit, m.Help = clip(m.Unit), clip(m.Help)
+		if i := slices.IndexFunc(changed, func(c series.Metadata) bool { return c.Metric == m.Metric }); i >= 0 {
+			changed[i] = m // the last word counts, be it what is known already
+			continue
+		}
 		old, ok := known[m.Metric]
 		if m.Metric == "" || ok && old == m || !ok && len(known)+len(changed) >= metadataMetricsMax {
 			continue
 		}
-		if i := slices.IndexFunc(changed, func(c series.Metadata) bool { return c.Metric == m.Metric }); i >= 0 {
-			changed[i] = m
-		} else {
-			changed = append(changed, m)
-		}
+		changed = append(changed, m)
 	}
 	return changed
 }

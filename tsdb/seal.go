@@ -66,6 +66,22 @@ const (
 	lateAge     = 24 * time.Hour   // or after this time
 )
 
+// RunSeals seals partitions as they become due, until ctx ends.
+func (db *DB) RunSeals(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := db.SealDue(ctx); err != nil && ctx.Err() == nil {
+			db.log.Error("seal failed", "error", err)
+		}
+	}
+}
+
 // SealDue seals the partitions that are due at the present time of the clock.
 func (db *DB) SealDue(ctx context.Context) error {
 	v, err := db.acquire()

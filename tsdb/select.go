@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -49,8 +50,8 @@ func (db *DB) Querier(tenant series.TenantID, mint, maxt int64) (*Querier, error
 	// What the horizon has passed is not read, even where its partition still
 	// exists.
 	oldest := db.horizon.Load()
-	if db.options.Retention > 0 {
-		oldest = max(oldest, db.options.Now().Add(-db.options.Retention).UnixMilli())
+	if db.retention.Load() > 0 {
+		oldest = max(oldest, db.options.Now().Add(-time.Duration(db.retention.Load())).UnixMilli())
 	}
 	q := &Querier{db: db, view: v, tenant: tenant, mint: max(mint, oldest), maxt: maxt}
 	for _, g := range v.generations {
