@@ -1,0 +1,77 @@
+# Everything here works with only Go installed.
+#
+#   make run       start Varve on ./data
+#   make build     bin/varve, static
+#   make check     formatting, vet, house style, modules
+#   make test      every test once, with the race detector if there is a C compiler
+#   make e2e       the built binary against real senders, one minute
+#   make soak      long: end to end with kills, power losses, fuzzing
+#   make fuzz      every fuzz target for FUZZTIME
+#   make bench     Go benchmarks
+#   make bench-peers  the same load on Varve, VictoriaMetrics and Prometheus
+
+SHELL := /bin/sh
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildDate=$(DATE)
+BINARY  := bin/varve
+
+# The race detector needs a C compiler; nothing else does. One set of flags for
+# all builds without it, so that they share the build cache.
+RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
+STATIC := CGO_ENABLED=0 GOFLAGS="$(shell go env GOFLAGS) -trimpath"
+
+FUZZTIME ?= 20s
+ROUNDS   ?= 200
+SOAKTIME ?= 30m
+PACKAGES ?= ./...
+BENCH    ?= .
+PEERS    ?= bin/peers
+
+.PHONY: run build check test e2e soak fuzz bench bench-peers clean
+
+run:
+	$(STATIC) go run -ldflags '$(LDFLAGS)' ./cmd/varve serve
+
+build:
+	$(STATIC) go build -ldflags '$(LDFLAGS)' -o $(BINARY) ./cmd/varve
+
+check:
+	@unformatted=$$(gofmt -l .); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
+	$(STATIC) go vet ./...
+	$(STATIC) go vet -tags e2e ./e2e/...
+	$(STATIC) go run ./internal/repolint
+	go mod verify
+	go mod tidy -diff
+
+test:
+	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -timeout 20m $(PACKAGES)
+
+e2e: build
+	VARVE_BINARY=$(CURDIR)/$(BINARY) $(STATIC) go test -tags e2e -count=1 -timeout 10m ./e2e/...
+
+soak: build
+	VARVE_BINARY=$(CURDIR)/$(BINARY) VARVE_SOAK=$(SOAKTIME) $(STATIC) go test -tags e2e -count=1 -timeout 24h -v ./e2e/...
+	$(STATIC) go test -run 'Crash|PowerLoss|Torn|Random' -count=$(ROUNDS) -timeout 24h ./kv/... ./tsdb/... ./server/...
+	$(MAKE) fuzz FUZZTIME=5m
+
+# go test fuzzes one target of one package at a time.
+fuzz:
+	@set -e; grep -rHoE --include='*_test.go' --exclude-dir=node_modules '^func Fuzz[A-Za-z0-9_]+' . \
+	| sed 's|/[^/]*:func |/ |' | sort -u \
+	| while read -r package target; do \
+		echo "== $$target in $$package"; \
+		$(STATIC) go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
+	done
+
+bench:
+	VARVE_DATA=$(CURDIR)/testdata/captures go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+
+# The peers are a module of their own: the product never depends on them.
+bench-peers: build
+	cd bench/peers && $(STATIC) go run . --varve $(CURDIR)/$(BINARY) --binaries $(abspath $(PEERS)) $(PEERFLAGS)
+
+clean:
+	rm -rf bin

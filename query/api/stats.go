@@ -1,0 +1,62 @@
+package api
+
+import (
+	"strconv"
+
+	"github.com/prometheus/prometheus/util/stats"
+
+	"github.com/varve-db/varve/query"
+)
+
+// appendStats appends what a query cost: Prometheus's members, and what storage
+// charged under storage.
+func appendStats(dst []byte, result *query.Result) []byte {
+	dst = append(dst, `{"timings":{`...)
+	for i, timing := range []struct {
+		name string
+		of   stats.QueryTiming
+	}{
+		{"evalTotalTime", stats.EvalTotalTime},
+		{"resultSortTime", stats.ResultSortTime},
+		{"queryPreparationTime", stats.QueryPreparationTime},
+		{"innerEvalTime", stats.InnerEvalTime},
+		{"execQueueTime", stats.ExecQueueTime},
+		{"execTotalTime", stats.ExecTotalTime},
+	} {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(append(append(dst, '"'), timing.name...), `":`...)
+		dst = appendNumber(dst, result.Stats.Timers.GetTimer(timing.of).Duration())
+	}
+	samples := result.Stats.Samples
+	dst = append(dst, `},"samples":{`...)
+	dst = appendPerStep(dst, "totalQueryableSamplesPerStep", samples, samples.TotalSamplesPerStep)
+	dst = strconv.AppendInt(append(dst, `"totalQueryableSamples":`...), samples.TotalSamples, 10)
+	dst = append(dst, ',')
+	dst = appendPerStep(dst, "samplesReadPerStep", samples, samples.SamplesReadPerStep)
+	dst = strconv.AppendInt(append(dst, `"samplesRead":`...), samples.SamplesRead, 10)
+	dst = strconv.AppendInt(append(dst, `,"seriesTouched":`...), samples.TotalSeries, 10)
+	dst = strconv.AppendInt(append(dst, `,"peakSamples":`...), int64(samples.PeakSamples), 10)
+	dst = strconv.AppendInt(append(dst, `},"storage":{"series":`...), result.Budget.Series(), 10)
+	dst = strconv.AppendInt(append(dst, `,"chunkBytes":`...), result.Budget.Bytes(), 10)
+	return append(dst, "}}"...)
+}
+
+// appendPerStep appends a member with the counts of each step, and a comma, if
+// steps were counted.
+func appendPerStep(dst []byte, name string, samples *stats.QuerySamples, counts []int64) []byte {
+	if !samples.EnablePerStepStats || len(counts) == 0 {
+		return dst
+	}
+	dst = append(append(append(dst, '"'), name...), `":[`...)
+	for i, n := range counts {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		at := samples.StartTimestamp + int64(i)*samples.Interval
+		dst = append(appendNumber(append(dst, '['), float64(at)/1000), ',')
+		dst = append(strconv.AppendInt(dst, n, 10), ']')
+	}
+	return append(dst, "],"...)
+}
