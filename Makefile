@@ -40,7 +40,8 @@ build:
 check:
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
-	$(STATIC) go vet ./...
+	# chunkenc.Iterator's Seek is not io.Seeker's, as stdmethods believes.
+	$(STATIC) go vet -stdmethods=false ./...
 	$(STATIC) go vet -tags e2e ./e2e/...
 	$(STATIC) go run ./internal/repolint
 	go mod verify

@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/value"
 )
 
 // A native histogram in the log and in the head is a self-contained record:
@@ -115,26 +116,55 @@ func DecodeHistogram(record []byte) (*histogram.Histogram, *histogram.FloatHisto
 	return h, nil, nil
 }
 
-// CompareHistograms orders two records as the join does: by count, then by
-// bytes. Records that do not decode compare by bytes alone.
+// CompareHistograms orders two records as the join does: by count, then by the
+// bytes of their canonical forms. Records that do not decode compare by bytes.
 func CompareHistograms(a, b []byte) int {
 	if c := cmp.Compare(histogramCount(a), histogramCount(b)); c != 0 {
 		return c
 	}
-	return bytes.Compare(a, b)
+	if bytes.Equal(a, b) {
+		return 0
+	}
+	return bytes.Compare(CanonicalHistogram(a), CanonicalHistogram(b))
 }
 
+// CanonicalHistogram returns record without what a chunk may add to a histogram
+// or take from it: empty buckets, counter reset hints, and all of a stale marker
+// but its sum. The join must not depend on whether a version has been in a chunk.
+func CanonicalHistogram(record []byte) []byte {
+	h, fh, err := DecodeHistogram(record)
+	switch {
+	case err != nil:
+		return record
+	case h != nil && value.IsStaleNaN(h.Sum):
+		return AppendHistogram(nil, &histogram.Histogram{Sum: h.Sum})
+	case h != nil:
+		return withUnknownReset(AppendHistogram(nil, h.Compact(0)))
+	case value.IsStaleNaN(fh.Sum):
+		return AppendFloatHistogram(nil, &histogram.FloatHistogram{Sum: fh.Sum})
+	default:
+		return withUnknownReset(AppendFloatHistogram(nil, fh.Compact(0)))
+	}
+}
+
+// histogramCount returns the count, 0 for a stale marker.
 func histogramCount(record []byte) float64 {
 	r := recordReader{src: record}
 	isFloat := r.byte()&histogramFloat != 0
 	r.varint()
 	r.float()
+	var count float64
 	if isFloat {
 		r.float()
-		return r.float()
+		count = r.float()
+	} else {
+		r.uvarint()
+		count = float64(r.uvarint())
 	}
-	r.uvarint()
-	return float64(r.uvarint())
+	if value.IsStaleNaN(r.float()) {
+		return 0
+	}
+	return count
 }
 
 // withUnknownReset returns record with its counter reset hint taken back.

@@ -36,7 +36,6 @@ type Iterator struct {
 	first     bool  // direct stands on the chunk's first sample
 	doubtful  bool  // the first sample's counter reset hint cannot be trusted
 	last      Chunk // the chunk read last, to see whether the next one follows it
-	haveLast  bool
 	kind      chunkenc.ValueType
 	curTime   int64
 	groupEnd  int64 // time of the loaded group's last sample
@@ -51,10 +50,13 @@ func (it *Iterator) Reset(list []Chunk, mint, maxt int64) {
 	}
 	*it = Iterator{
 		chunks: list, mint: mint, maxt: maxt,
-		at: -1, curTime: math.MinInt64, groupEnd: math.MinInt64,
+		last: Chunk{position: nowhere}, at: -1, curTime: math.MinInt64, groupEnd: math.MinInt64,
 		buffer: it.buffer, joined: it.joined[:0], reuse: it.reuse,
 	}
 }
+
+// nowhere is a position that no chunk follows.
+const nowhere = -2
 
 func compareChunks(a, b Chunk) int {
 	return cmp.Or(cmp.Compare(a.MinTime, b.MinTime), cmp.Compare(a.list, b.list), cmp.Compare(a.position, b.position))
@@ -142,7 +144,9 @@ func (it *Iterator) loadGroup(from int64) bool {
 		} else {
 			it.err = it.open(group[0])
 		}
-		it.last, it.haveLast = group[len(group)-1], len(group) == 1
+		if it.last = group[len(group)-1]; len(group) > 1 {
+			it.last.position = nowhere
+		}
 		return it.err == nil
 	}
 	return false
@@ -164,7 +168,7 @@ func (it *Iterator) open(c Chunk) (err error) {
 		return err
 	}
 	it.reuse = it.direct
-	follows := it.haveLast && it.last.list == c.list && it.last.position+1 == c.position
+	follows := it.last.list == c.list && it.last.position+1 == c.position
 	it.doubtful = c.position > 0 && !follows
 	return nil
 }

@@ -55,6 +55,17 @@ type entry struct {
 	live       bool
 }
 
+// see notes that a request of epoch named the series. A request of an epoch that
+// is being frozen must not take back what one of the next epoch noted.
+func (e *entry) see(epoch uint32) {
+	for {
+		last := e.seen.Load()
+		if int32(epoch-last) <= 0 || e.seen.CompareAndSwap(last, epoch) {
+			return
+		}
+	}
+}
+
 type slot struct {
 	tag uint32 // high half of the hash
 	ref Ref    // 0: free
@@ -95,9 +106,7 @@ func (t *Table) Resolve(tenant series.TenantID, batch *series.Batch, epoch uint3
 			}
 		}
 		if ref != 0 {
-			if e := t.entry(ref); e.seen.Load() != epoch {
-				e.seen.Store(epoch)
-			}
+			t.entry(ref).see(epoch)
 		}
 		refs = append(refs, ref)
 		last = ref
@@ -136,10 +145,10 @@ func (t *Table) create(tenant series.TenantID, batch *series.Batch, epoch uint32
 			hash := t.hash(tenant, ls)
 			if ref = t.find(hash, tenant, ls); ref == 0 { // it may have come in two rows
 				ref = t.add(hash, tenant, ls)
+				t.entry(ref).seen.Store(epoch)
 				created++
 			}
-			e := t.entry(ref)
-			e.seen.Store(epoch)
+			t.entry(ref).see(epoch)
 			refs[i] = ref
 			if last != 0 {
 				t.entry(last).next.Store(uint32(ref))

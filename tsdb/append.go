@@ -175,7 +175,7 @@ func (a *admission) samples(row int, span series.Span) int {
 	for i := span.Start; i < span.End; i++ {
 		t := a.batch.Timestamps[i]
 		if reason := a.reason(t); reason != "" {
-			a.refuse(reason, row, t, 1, 0, 0)
+			a.refuse(reason, row, t, amount{samples: 1})
 			continue
 		}
 		if kept != i {
@@ -194,7 +194,7 @@ func (a *admission) histograms(row int, span series.Span) int {
 	for i := span.Start; i < span.End; i++ {
 		h := a.batch.Histograms[i]
 		if reason := a.reason(h.Timestamp); reason != "" {
-			a.refuse(reason, row, h.Timestamp, 0, 1, 0)
+			a.refuse(reason, row, h.Timestamp, amount{histograms: 1})
 			continue
 		}
 		a.batch.Histograms[kept] = h
@@ -208,7 +208,7 @@ func (a *admission) exemplars(row int, span series.Span) int {
 	for i := span.Start; i < span.End; i++ {
 		x := a.batch.Exemplars[i]
 		if reason := a.reason(x.Timestamp); reason != "" {
-			a.refuse(reason, row, x.Timestamp, 0, 0, 1)
+			a.refuse(reason, row, x.Timestamp, amount{exemplars: 1})
 			continue
 		}
 		a.batch.Exemplars[kept] = x
@@ -242,8 +242,11 @@ func (a *admission) reason(t int64) series.Reason {
 	return ""
 }
 
-func (a *admission) refuse(reason series.Reason, row int, t int64, samples, histograms, exemplars int) {
-	a.outcome.Refused.Add(reason, samples, histograms, exemplars, func() (string, string) {
+// amount is how much is refused.
+type amount struct{ samples, histograms, exemplars int }
+
+func (a *admission) refuse(reason series.Reason, row int, t int64, n amount) {
+	a.outcome.Refused.Add(reason, n.samples, n.histograms, n.exemplars, func() (string, string) {
 		return a.batch.Labels(row).String(), a.describe(reason, t)
 	})
 }

@@ -78,7 +78,7 @@ func (l *loader) load(number int) error {
 			}
 			before := len(l.lists[i])
 			var err error
-			if l.lists[i], _, err = e.Chunks(entries[i].ref, l.mint, l.maxt, list, l.lists[i], nil); err != nil {
+			if l.lists[i], err = e.Chunks(entries[i].ref, l.mint, l.maxt, list, l.lists[i]); err != nil {
 				return err
 			}
 			for _, c := range l.lists[i][before:] {
@@ -158,7 +158,8 @@ func (l *loader) loadReader(reader int, entries []entry, list *int) error {
 // loadSealed decodes what the block's series have in a sealed generation.
 func (l *loader) loadSealed(r *generationReader, places []place, ordinals []uint32, list int) error {
 	positions := make([]int, len(places))
-	err := l.sealed.Floats(r.Reader, ordinals, l.mint, l.maxt, l.charge, func(i int, c chunks.Chunk) {
+	wanted := block.Range{Min: l.mint, Max: l.maxt, Charge: l.charge}
+	err := l.sealed.Floats(r.Reader, ordinals, wanted, func(i int, c chunks.Chunk) {
 		at := &l.lists[places[i].entry]
 		*at = append(*at, c.WithList(list, positions[i]))
 		positions[i]++
@@ -166,10 +167,7 @@ func (l *loader) loadSealed(r *generationReader, places []place, ordinals []uint
 	if err != nil {
 		return err
 	}
-	return l.sealed.Histograms(r.Reader, ordinals, l.mint, l.maxt, func(i int, row []byte) (err error) {
-		if err := l.charge(int64(len(row))); err != nil {
-			return err
-		}
+	return l.sealed.Histograms(r.Reader, ordinals, wanted, func(i int, row []byte) (err error) {
 		at := &l.lists[places[i].entry]
 		*at, err = chunks.DecodeList(*at, slices.Clone(row), r.held.ID.Start, list+1)
 		return err

@@ -53,7 +53,11 @@ func TestReadersSeeAllThatIsAcknowledged(t *testing.T) {
 	all.Go(func() {
 		r := rand.New(rand.NewPCG(seed, 200))
 		for ctx.Err() == nil {
-			if err := db.Flush(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			err := db.Flush(ctx)
+			if err == nil && r.IntN(6) == 0 {
+				_, err = db.Seal(ctx)
+			}
+			if !errors.Is(err, context.DeadlineExceeded) {
 				fail(err)
 			}
 			time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond)

@@ -114,30 +114,45 @@ type DB struct {
 	table    *index.Table
 	slabs    head.Slabs
 	metadata metadataTable
-	counter  atomic.Uint64 // of log records, per incarnation
-	clock    atomic.Uint64 // hybrid logical clock of the last record
-	horizon  atomic.Int64  // samples before it are gone
-	// retention is how far back samples are accepted and read, as a
-	// time.Duration; 0 means for ever.
-	retention atomic.Int64
+	clocks
+	views
+	maintenance
 
 	// epochMu guards the change of the open epoch: appends hold it shared while
 	// they take a reference.
 	epochMu sync.RWMutex
 	epoch   *openEpoch
+	closed  atomic.Bool
+}
 
+// clocks are the counters and bounds of time that appends consult.
+type clocks struct {
+	counter atomic.Uint64 // of log records, per incarnation
+	clock   atomic.Uint64 // hybrid logical clock of the last record
+	horizon atomic.Int64  // samples before it are gone
+	// retention is how far back samples are accepted and read, as a
+	// time.Duration; 0 means for ever.
+	retention atomic.Int64
+}
+
+// views is what readers see.
+type views struct {
 	viewMu  sync.Mutex
 	view    *view
 	alive   map[uint64]struct{} // epochs that some view names
 	damaged map[damage]struct{}
+}
 
-	sealMu      sync.Mutex // one seal at a time
-	flushMu     sync.Mutex
-	dropMu      sync.Mutex
-	generations openGenerations         // used by the flusher only
-	wake        chan struct{}           // an epoch wants to be frozen
-	lastSeal    map[partition]time.Time // guarded by sealMu
-	closed      atomic.Bool
+// maintenance is the state of flushing, sealing and dropping.
+type maintenance struct {
+	sealMu   sync.Mutex // one seal at a time
+	lastSeal map[partition]time.Time
+
+	flushMu     sync.Mutex // one flush at a time
+	generations openGenerations
+	wake        chan struct{} // an epoch wants to be frozen
+
+	dropMu sync.Mutex // the horizon stands still while it is held
 }
 
 // openEpoch is an epoch that requests still append to, or did until it froze.
@@ -169,8 +184,9 @@ func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
 	}
 	db := &DB{
 		store: full, options: o, log: o.Log,
-		table: index.New(index.Options{Seed: o.Random()}),
-		wake:  make(chan struct{}, 1), damaged: map[damage]struct{}{}, lastSeal: map[partition]time.Time{}, alive: map[uint64]struct{}{},
+		table:       index.New(index.Options{Seed: o.Random()}),
+		views:       views{damaged: map[damage]struct{}{}, alive: map[uint64]struct{}{}},
+		maintenance: maintenance{wake: make(chan struct{}, 1), lastSeal: map[partition]time.Time{}},
 	}
 	db.SetRetention(o.Retention)
 	db.metrics = newMetrics(db, o.Registerer)

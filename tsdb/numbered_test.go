@@ -173,4 +173,3 @@ func checkGoesOn(db *DB, w *writer) (problems []string) {
 	}
 	return checkWriter(db, w, before+3, max(before+3, w.sent.Load()))
 }
-

@@ -39,7 +39,7 @@ func TestPowerLoss(t *testing.T) {
 		}
 	}
 	t.Logf("%+v", figures)
-	if figures.Batches == 0 || figures.AfterFlush == 0 || figures.Dropped == 0 {
+	if figures.Batches == 0 || figures.AfterFlush == 0 || figures.AfterSeal == 0 || figures.Dropped == 0 {
 		t.Errorf("the rounds did not cover what they should: %+v", figures)
 	}
 }
@@ -61,6 +61,7 @@ func TestPowerLossFindsUnsyncedCommits(t *testing.T) {
 type powerLossFigures struct {
 	Batches    int64 // acknowledged before the crash
 	AfterFlush int   // rounds with a flush before the crash
+	AfterSeal  int   // rounds with a seal before the crash
 	Dropped    int   // rounds with a drop before the crash
 }
 
@@ -124,7 +125,7 @@ func (p *powerLossRound) run() (problems []string) {
 			}
 		})
 	}
-	var flushes, dropped atomic.Int64
+	var flushes, sealed, dropped atomic.Int64
 	flushEvery := r.IntN(4)
 	seed := r.Uint64()
 	all.Go(func() {
@@ -132,6 +133,12 @@ func (p *powerLossRound) run() (problems []string) {
 		for ctx.Err() == nil && flushEvery > 0 {
 			if err := db.Flush(context.Background()); err != nil {
 				p.t.Errorf("seed %d: flush: %v", p.seed, err)
+			}
+			if r.IntN(4) == 0 {
+				if _, err := db.Seal(context.Background()); err != nil {
+					p.t.Errorf("seed %d: seal: %v", p.seed, err)
+				}
+				sealed.Add(1)
 			}
 			if flushes.Add(1) >= 1 && drops && dropped.Load() == 0 {
 				if err := db.DropBefore(context.Background(), horizon); err != nil {
@@ -143,6 +150,9 @@ func (p *powerLossRound) run() (problems []string) {
 		}
 	})
 	clone, seen := p.crash(files, r, writers, &flushes, &dropped)
+	if sealed.Load() > 0 {
+		p.figures.AfterSeal++
+	}
 	cancel()
 	all.Wait()
 	closeDB()

@@ -84,6 +84,9 @@ func (db *DB) RunSeals(ctx context.Context) error {
 
 // SealDue seals the partitions that are due at the present time of the clock.
 func (db *DB) SealDue(ctx context.Context) error {
+	if s, ok := db.store.(interface{ Full() bool }); ok && s.Full() {
+		return nil // a seal needs room for what it writes until its inputs go
+	}
 	v, err := db.acquire()
 	if err != nil {
 		return err
@@ -368,6 +371,11 @@ func (s *sealer) addBlock(list []sealSeries) error {
 	return nil
 }
 
+func (s *sealer) countRead(n int64) error {
+	s.report.BytesIn += uint64(n)
+	return nil
+}
+
 // readInput adds what an input has of the series at places.
 func (s *sealer) readInput(in *sealInput, places []place, loaded [][]chunks.Chunk, exemplars [][]head.Exemplar, number *int) error {
 	ordinals := make([]uint32, len(places))
@@ -379,7 +387,6 @@ func (s *sealer) readInput(in *sealInput, places []place, loaded [][]chunks.Chun
 		return nil
 	}
 	decode := func(i int, row []byte) (err error) {
-		s.report.BytesIn += uint64(len(row))
 		at := &loaded[places[i].entry]
 		*at, err = chunks.DecodeList(*at, slices.Clone(row), start, *number)
 		return err
@@ -387,19 +394,19 @@ func (s *sealer) readInput(in *sealInput, places []place, loaded [][]chunks.Chun
 	for _, f := range in.held.Flushes {
 		var err error
 		if in.Sealed() {
-			err = s.sealed.Floats(in.Reader, ordinals, f.MinTime, f.MaxTime, func(n int64) error {
-				s.report.BytesIn += uint64(n)
-				return nil
-			}, func(i int, c chunks.Chunk) {
+			wanted := block.Range{Min: f.MinTime, Max: f.MaxTime, Charge: s.countRead}
+			err = s.sealed.Floats(in.Reader, ordinals, wanted, func(i int, c chunks.Chunk) {
 				at := &loaded[places[i].entry]
 				*at = append(*at, c.WithList(*number, len(*at)))
 			})
 			*number++
 			if err == nil {
-				err = s.sealed.Histograms(in.Reader, ordinals, f.MinTime, f.MaxTime, decode)
+				err = s.sealed.Histograms(in.Reader, ordinals, wanted, decode)
 			}
 		} else {
-			err = in.Chunks(f.Flush, ordinals, decode)
+			err = in.Chunks(f.Flush, ordinals, func(i int, row []byte) error {
+				return errors.Join(s.countRead(int64(len(row))), decode(i, row))
+			})
 		}
 		*number++
 		if err != nil {

@@ -47,7 +47,8 @@ var (
 	ErrLength = errors.New("wrong number of samples in a cell's entry")
 )
 
-// Entry is one column of a cell: at most SamplesMax samples of one series.
+// Entry is one column of a cell: at most SamplesMax samples of one series. A cell
+// whose entries all have the same slice, or one of a few, decodes fastest.
 type Entry struct {
 	Series uint32 // the number by which the caller knows the series
 	Times  Slice  // which timestamps the samples have

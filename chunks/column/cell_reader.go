@@ -7,7 +7,7 @@ import (
 )
 
 // CellReader decodes a cell. Its zero value is ready for Open and may be opened
-// again; see Decoder for its memory.
+// again. It keeps a Decoder and up to 32 KiB for buckets.
 type CellReader struct {
 	decoder Decoder
 	src     []byte // without the checksum
@@ -50,7 +50,7 @@ func (r *CellReader) Open(src []byte, limits Limits) error {
 		}
 	}
 	r.whole, r.src = src, nil
-	if len(src) < checksumSize || len(src) > math.MaxUint32 {
+	if len(src) < checksumSize || uint64(len(src)) > math.MaxUint32 {
 		return &CorruptError{What: "size of a cell"}
 	}
 	c := cursor{src: src[:len(src)-checksumSize]}
@@ -73,8 +73,7 @@ func (r *CellReader) head(c *cursor, most int) {
 	entries := c.count(most, "too many entries in a cell")
 	count := c.count(entries, "more slices than entries")
 	for range count {
-		column := c.count(math.MaxUint32, "column number")
-		offset := c.count(math.MaxUint32, "offset of a slice")
+		column, offset := c.u32(), c.u32()
 		length := c.count(SamplesMax, "too many samples in a slice")
 		if length == 0 {
 			c.fail("empty slice")
@@ -82,9 +81,9 @@ func (r *CellReader) head(c *cursor, most int) {
 		if c.err != nil {
 			return
 		}
-		r.slices = append(r.slices, Slice{uint32(column), uint32(offset), uint32(length)})
+		r.slices = append(r.slices, Slice{column, offset, uint32(length)})
 	}
-	before := cellEntry{series: uint32(c.count(math.MaxUint32, "series number"))}
+	before := cellEntry{series: c.u32()}
 	size := 0
 	for range entries {
 		before = r.entryHead(c, before)
@@ -119,7 +118,11 @@ func (r *CellReader) entryHead(c *cursor, before cellEntry) cellEntry {
 	case tagNext:
 		entry.series++
 	case tagOther:
-		entry.series += uint32(c.count(math.MaxUint32-2, "step of a series")) + 2
+		step := c.u32()
+		if step > math.MaxUint32-2 {
+			c.fail("series number overflows")
+		}
+		entry.series += step + 2
 	default:
 		c.fail("unknown tag of an entry")
 	}
@@ -231,6 +234,10 @@ func (r *CellReader) Values(dst []float64, i int) error {
 // bucket decodes entry i, a bucket difference, from the entries below it.
 func (r *CellReader) bucket(dst []float64, i int) error {
 	below := r.integersOf(i)
+	if below.entry == i { // as when a reference follows
+		r.again(dst, i, below)
+		return nil
+	}
 	var chain [chainMax]uint32
 	n := 0
 	for at := i; ; {
@@ -269,6 +276,18 @@ func (r *CellReader) bucket(dst []float64, i int) error {
 		below.entry = int(chain[n])
 	}
 	return nil
+}
+
+// again gives the values of entry i, whose integers were decoded last.
+func (r *CellReader) again(dst []float64, i int, below *integers) {
+	for k, x := range below.x[:len(dst)] {
+		dst[k] = float64(x)
+	}
+	c, _ := r.plain(i)
+	c.uvarint()
+	if c.u8() == decimalExcept {
+		overlay(c.src, c.off, dst)
+	}
 }
 
 // integersOf returns the place for the integers of the buckets of entry i's slice.

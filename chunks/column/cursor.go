@@ -1,6 +1,9 @@
 package column
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // cursor reads src from off on. The first failure sticks: later reads return
 // zeros, so that a sequence of reads needs one check of err.
@@ -74,6 +77,18 @@ func (c *cursor) uvarint() uint64 {
 func (c *cursor) varint() int64 {
 	u := c.uvarint()
 	return int64(u>>1) ^ -int64(u&1)
+}
+
+// u32 reads a uvarint of at most 32 bits.
+func (c *cursor) u32() uint32 {
+	at := c.off
+	v := c.uvarint()
+	if v > math.MaxUint32 {
+		c.off = at
+		c.fail("number of more than 32 bits")
+		return 0
+	}
+	return uint32(v)
 }
 
 // count reads a uvarint that may not be above most.

@@ -14,6 +14,9 @@ const (
 	// searchesMax bounds how often the search is repeated with windows about
 	// values that the scaling found before does not fit.
 	searchesMax = 3
+	// decimalBitsMax is how many bits a value may take as a decimal; with more
+	// its ordered bits are as short.
+	decimalBitsMax = 46
 )
 
 // Values of at least hugeValue, and those with larger units than unitsMax, are
@@ -31,7 +34,10 @@ func (e *Encoder) planDecimal(v []float64, p *plan) {
 	} else {
 		starts := windowStarts(len(v))
 		for search := 1; ; search++ {
-			by = bestScaling(v, starts)
+			var cost int
+			if by, cost = bestScaling(v, starts); cost > decimalBitsMax*windowSize*len(starts) {
+				return
+			}
 			misfits, firstMisfit, lastMisfit := e.scale(v, by)
 			if misfits <= len(v)/64 || search == searchesMax {
 				break
@@ -76,10 +82,10 @@ func windowStarts(n int) []int {
 // centred returns the start of a window about position i of n.
 func centred(i, n int) int { return max(0, min(i-windowSize/2, n-windowSize)) }
 
-// bestScaling returns the scaling with the least cost over the windows.
-func bestScaling(v []float64, starts []int) scaling {
-	var best scaling
-	bestCost := math.MaxInt
+// bestScaling returns the scaling with the least cost over the windows, and that
+// cost in bits.
+func bestScaling(v []float64, starts []int) (best scaling, bestCost int) {
+	bestCost = math.MaxInt
 	try := func(s scaling) (exact, near bool) {
 		cost, exact, near := scalingCost(v, starts, s, bestCost)
 		if cost < bestCost {
@@ -106,7 +112,7 @@ func bestScaling(v []float64, starts []int) scaling {
 			}
 		}
 	}
-	return best
+	return best, bestCost
 }
 
 // scalingCost returns the bits that integers and corrections of the windows

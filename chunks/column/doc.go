@@ -5,7 +5,7 @@
 // timestamps; a column of timestamps is stored once and shared by every series
 // scraped at those times. A Cell is one row's worth of value columns of
 // neighbouring series, each with the slice of a timestamp column it belongs to.
-// docs/FORMAT-COLUMN.md draws every byte.
+// docs/FORMAT-COLUMN.md (or FORMAT.md) draws every byte.
 //
 // The encoder decodes what it wrote and compares it bit by bit before it hands
 // it out. The decoders trust nothing: every length is held against what the
@@ -19,7 +19,7 @@
 // goroutine at a time; all of them are meant to be reused.
 // Read column.go first, then value.go, ints.go and stream.go (decoding), then
 // encode.go, ints_encode.go and stream_encode.go (choosing and encoding), then
-// times.go and cell.go.
+// times.go, cell.go, cell_writer.go and cell_reader.go.
 package column
 
 //go:generate go run ./internal/gen

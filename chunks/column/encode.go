@@ -32,7 +32,7 @@ func (l Level) settings() settings {
 	}
 }
 
-// Encoder encodes columns at one level. It keeps about 150 KiB of scratch.
+// Encoder encodes columns at one level. It keeps about 100 KiB of scratch.
 type Encoder struct {
 	settings
 	decoder Decoder

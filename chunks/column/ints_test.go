@@ -195,3 +195,42 @@ func TestFindSlice(t *testing.T) {
 		}
 	}
 }
+
+func TestStartsRoundTrip(t *testing.T) {
+	e := NewEncoder(Balanced)
+	var d Decoder
+	for timesName, f := range integerFamilies() {
+		for startsName, g := range integerFamilies() {
+			for _, n := range []int{1, 2, 300} {
+				r := newRand(n, 28)
+				times, starts := make([]int64, n), make([]int64, n)
+				for i := range times {
+					times[i], starts[i] = f(r, i), g(r, i)
+				}
+				got := make([]int64, n)
+				src := e.AppendStarts(nil, times, starts)
+				if err := d.Starts(got, times, src); err != nil || !slices.Equal(got, starts) {
+					t.Fatalf("%q at %q, %d: %v", startsName, timesName, n, err)
+				}
+			}
+		}
+	}
+}
+
+// TestStartsAreCheap holds the two forms to the data they are for: one moment,
+// and the timestamp before.
+func TestStartsAreCheap(t *testing.T) {
+	e := NewEncoder(Fast)
+	r := newRand(29, 30)
+	times, moment, before := make([]int64, 1000), make([]int64, 1000), make([]int64, 1000)
+	for i := range times {
+		times[i] = 1_700_000_000_000 + int64(i)*15000 + int64(r.IntN(50))
+		moment[i] = 1_600_000_000_123
+		before[i] = times[max(0, i-1)]
+	}
+	for name, starts := range map[string][]int64{"moment": moment, "before": before} {
+		if src := e.AppendStarts(nil, times, starts); len(src) > 12 {
+			t.Errorf("%s: %d bytes", name, len(src))
+		}
+	}
+}

@@ -1,8 +1,13 @@
 package column
 
 import (
+	"encoding/binary"
+	"errors"
+	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // TestFlippedBits flips every bit of cells and timestamp columns. With the
@@ -79,6 +84,9 @@ func TestTruncated(t *testing.T) {
 
 // TestNoAllocations decodes everything there is without allocating.
 func TestNoAllocations(t *testing.T) {
+	if raceDetector {
+		t.Skip("the entropy coders' pools do not hold under the race detector")
+	}
 	var d Decoder
 	for _, g := range goldenColumns() {
 		src := NewEncoder(g.level).AppendValues(nil, g.values())
@@ -107,5 +115,46 @@ func TestNoAllocations(t *testing.T) {
 	})
 	if n > 0 {
 		t.Errorf("%v allocations a cell", n)
+	}
+}
+
+// TestBombs decodes columns that would expand without end: an error, and
+// nothing of their size is allocated.
+func TestBombs(t *testing.T) {
+	zeros := make([]byte, 4<<20)
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := z.EncodeAll(zeros, nil)[len(zstdMagic):]
+	head := func(form byte) []byte { return []byte{kindDecimal, 0, form<<intsStream | intsZigzag} }
+	bombs := map[string][]byte{
+		"zstd": append(binary.AppendUvarint(head(streamZstd), uint64(len(frame))), frame...),
+		"zstd that claims 2^60 bytes": append(binary.AppendUvarint(head(streamZstd), 13),
+			0xe0, 0, 0, 0, 0, 0, 0, 0, 0x10, 0x03, 0, 0x10, 0),
+		"sparse stream of 2^40 values": append(head(streamSparse), 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1),
+		"2^40 exceptions":              {kindDecimal, decimalExcept, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1},
+		"tokens of 2^40 bytes":         append(head(streamHuff4), 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1),
+	}
+	var d Decoder
+	dst := make([]float64, SamplesMax)
+	checkCorrupt(t, d.Values(dst, bombs["zstd"]), 1<<20) // makes the zstd decoder
+	for name, src := range bombs {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := d.Values(dst, src)
+		runtime.ReadMemStats(&after)
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		checkCorrupt(t, err, len(src))
+		if grown := after.TotalAlloc - before.TotalAlloc; grown > 256<<10 {
+			t.Errorf("%s: %d bytes were allocated", name, grown)
+		}
+	}
+	cell := []byte{cellVersion, 0xff, 0xff, 3, 1, 0, 0, 4, 0, 0, 0, 0, 0, 0}
+	var r CellReader
+	if err := r.Open(cell, Limits{}); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("a cell of 65,535 entries in 14 bytes: %v", err)
 	}
 }

@@ -22,7 +22,7 @@ import (
 //	  raw         n*u64 bits
 //	  ref         uvarint back; the column is equal to that one
 
-// Decoder decodes columns. Its zero value is ready; it keeps about 50 KiB of
+// Decoder decodes columns. Its zero value is ready; it keeps about 20 KiB of
 // scratch and allocates nothing more once the entropy coders have been used.
 type Decoder struct {
 	streams

@@ -71,11 +71,17 @@ type SealedReader struct {
 // timesHeld bounds the timestamps that a SealedReader keeps.
 const timesHeld = 4 << 20
 
-// Floats calls visit with decoded chunks of the floats in [mint, maxt] of each
+// Range is what is wanted of a series: the samples with times in [Min, Max].
+type Range struct {
+	Min, Max int64
+	// Charge is called with the bytes that are about to be read or decoded.
+	Charge func(bytes int64) error
+}
+
+// Floats calls visit with decoded chunks of the floats in the range of each
 // ordinal, in order of ordinal and time; ordinals must ascend. The chunks' memory
-// is the caller's, but shared with others: it must not be changed. charge is
-// called with the bytes that are about to be decoded.
-func (s *SealedReader) Floats(r *Reader, ordinals []uint32, mint, maxt int64, charge func(int64) error, visit func(i int, c chunks.Chunk)) error {
+// is the caller's, but shared with others: it must not be changed.
+func (s *SealedReader) Floats(r *Reader, ordinals []uint32, wanted Range, visit func(i int, c chunks.Chunk)) error {
 	if len(ordinals) == 0 {
 		return nil
 	}
@@ -88,7 +94,7 @@ func (s *SealedReader) Floats(r *Reader, ordinals []uint32, mint, maxt int64, ch
 	}
 	defer it.Close()
 	plan := r.generation.Flushes[0].Sealed.Slices
-	firstSlice, lastSlice := uint16(plan.of(mint)), uint16(plan.of(maxt))
+	firstSlice, lastSlice := uint16(plan.of(wanted.Min)), uint16(plan.of(wanted.Max))
 	prefix := len(r.prefix) + 1
 	seek := append(make([]byte, 0, prefix+6), r.key(familyValues)...)
 	for next := 0; next < len(ordinals); {
@@ -105,7 +111,7 @@ func (s *SealedReader) Floats(r *Reader, ordinals []uint32, mint, maxt int64, ch
 			valid = it.SeekGE(keyspace.AppendUint16(keyspace.AppendUint32(seek[:prefix], last), firstSlice))
 		}
 		for ; valid && binary.BigEndian.Uint32(it.Key()[prefix:]) == last && binary.BigEndian.Uint16(it.Key()[prefix+4:]) <= lastSlice; valid = it.Next() {
-			if err := s.cellFloats(it, ordinals[next:end], mint, maxt, charge, func(i int, c chunks.Chunk) { visit(next+i, c) }); err != nil {
+			if err := s.cellFloats(it, ordinals[next:end], wanted, func(i int, c chunks.Chunk) { visit(next+i, c) }); err != nil {
 				return err
 			}
 		}
@@ -115,7 +121,7 @@ func (s *SealedReader) Floats(r *Reader, ordinals []uint32, mint, maxt int64, ch
 }
 
 // cellFloats decodes what is wanted of the cell at it.
-func (s *SealedReader) cellFloats(it kv.Iterator, ordinals []uint32, mint, maxt int64, charge func(int64) error, visit func(i int, c chunks.Chunk)) error {
+func (s *SealedReader) cellFloats(it kv.Iterator, ordinals []uint32, wanted Range, visit func(i int, c chunks.Chunk)) error {
 	row := it.Value()
 	if row == nil {
 		return it.Err()
@@ -131,11 +137,11 @@ func (s *SealedReader) cellFloats(it kv.Iterator, ordinals []uint32, mint, maxt 
 			if err != nil {
 				return err
 			}
-			if times[0] > maxt || times[len(times)-1] < mint {
+			if times[0] > wanted.Max || times[len(times)-1] < wanted.Min {
 				continue
 			}
 			n := len(times)
-			if err := charge(int64(n) * 8); err != nil {
+			if err := wanted.Charge(int64(n) * 8); err != nil {
 				return err
 			}
 			values := s.alloc(n)
@@ -202,8 +208,8 @@ func missing(err error) error {
 }
 
 // Histograms calls visit with the chunk rows of each ordinal that has histograms
-// in the slices of [mint, maxt]; ordinals must ascend.
-func (s *SealedReader) Histograms(r *Reader, ordinals []uint32, mint, maxt int64, visit func(i int, row []byte) error) error {
+// in the slices of the range; ordinals must ascend.
+func (s *SealedReader) Histograms(r *Reader, ordinals []uint32, wanted Range, visit func(i int, row []byte) error) error {
 	prefix := r.key(familyHistograms)
 	it, err := r.store.Scan(prefix, r.key(familyHistograms+1))
 	if err != nil {
@@ -211,15 +217,15 @@ func (s *SealedReader) Histograms(r *Reader, ordinals []uint32, mint, maxt int64
 	}
 	defer it.Close()
 	plan := r.generation.Flushes[0].Sealed.Slices
-	first, last := uint16(plan.of(mint)), uint16(plan.of(maxt))
+	first, last := uint16(plan.of(wanted.Min)), uint16(plan.of(wanted.Max))
 	valid := it.SeekGE(prefix)
 	for i, ordinal := range ordinals {
 		if !valid {
 			break
 		}
-		wanted := keyspace.AppendUint16(keyspace.AppendUint32(prefix[:len(prefix):len(prefix)], ordinal), first)
-		if string(it.Key()) < string(wanted) {
-			valid = it.SeekGE(wanted)
+		from := keyspace.AppendUint16(keyspace.AppendUint32(prefix[:len(prefix):len(prefix)], ordinal), first)
+		if string(it.Key()) < string(from) {
+			valid = it.SeekGE(from)
 		}
 		for ; valid && binary.BigEndian.Uint32(it.Key()[len(prefix):]) == ordinal; valid = it.Next() {
 			if binary.BigEndian.Uint16(it.Key()[len(prefix)+4:]) > last {
@@ -228,6 +234,9 @@ func (s *SealedReader) Histograms(r *Reader, ordinals []uint32, mint, maxt int64
 			row := it.Value()
 			if row == nil {
 				return it.Err()
+			}
+			if err := wanted.Charge(int64(len(row))); err != nil {
+				return err
 			}
 			if err := visit(i, row); err != nil {
 				return err

@@ -32,8 +32,7 @@ type SealWriter struct {
 	prefix []byte
 	slices Slices
 
-	// One writer a family: keys ascend in each.
-	values, times, labels, postings, histograms, exemplars *Writer
+	sealFamilies
 
 	encoder *column.Encoder
 	cells   []*column.CellWriter // a slice each, for the group of series being built
@@ -49,13 +48,18 @@ type SealWriter struct {
 	row     []byte
 }
 
+// sealFamilies is a writer for each family of rows: keys ascend in each.
+type sealFamilies struct{ values, times, labels, postings, histograms, exemplars *Writer }
+
 // NewSealWriter returns a writer of the generation id, whose window is width
 // milliseconds long and whose columns are encoded at level.
 func NewSealWriter(ingester kv.Ingester, id ID, width int64, s Slices, level column.Level) *SealWriter {
 	w := &SealWriter{
 		id: id, width: width, prefix: id.Prefix(), slices: s,
-		values: NewWriter(ingester), times: NewWriter(ingester), labels: NewWriter(ingester),
-		postings: NewWriter(ingester), histograms: NewWriter(ingester), exemplars: NewWriter(ingester),
+		sealFamilies: sealFamilies{
+			values: NewWriter(ingester), times: NewWriter(ingester), labels: NewWriter(ingester),
+			postings: NewWriter(ingester), histograms: NewWriter(ingester), exemplars: NewWriter(ingester),
+		},
 		encoder: column.NewEncoder(level), index: map[string]*runs{},
 		summary: Summary{Width: width, Shards: 1, MinTime: math.MaxInt64, MaxTime: math.MinInt64},
 	}

@@ -72,10 +72,10 @@ type Digest struct {
 
 // MetricUse is what a metric takes in a sealed generation.
 type MetricUse struct {
-	Name    string
-	Series  uint64
-	Samples uint64
-	Bytes   uint64 // of values and timestamps, approximately
+	Name    string `json:"name"`
+	Series  uint64 `json:"numSeries"`
+	Samples uint64 `json:"numSamples"`
+	Bytes   uint64 `json:"numBytes"` // of values and timestamps, approximately
 }
 
 const (
@@ -257,7 +257,7 @@ func (d *digester) add(ls series.Labels, c *chunks.Columns) {
 		d.sample(h, t, start, floatBits(c.Values[i]))
 	}
 	for _, s := range c.Histograms {
-		d.sample(h, s.Time, s.Start, xxh3.Hash(s.Histogram))
+		d.sample(h, s.Time, s.Start, xxh3.Hash(chunks.CanonicalHistogram(s.Histogram)))
 	}
 }
 

@@ -226,18 +226,17 @@ func (e *Epoch) Overlaps(ref index.Ref, mint, maxt int64) bool {
 			slices.ContainsFunc(x.exemplars, func(x Exemplar) bool { return x.Timestamp >= mint && x.Timestamp <= maxt }))
 }
 
-// Chunks appends to list the chunks of ref that overlap [mint, maxt], as the
-// caller's lists number and following. Their bytes are copied behind buffer.
-func (e *Epoch) Chunks(ref index.Ref, mint, maxt int64, number int, list []chunks.Chunk, buffer []byte) ([]chunks.Chunk, []byte, error) {
+// Chunks appends to list copies of the chunks of ref that overlap [mint, maxt],
+// as the caller's lists number and following.
+func (e *Epoch) Chunks(ref index.Ref, mint, maxt int64, number int, list []chunks.Chunk) ([]chunks.Chunk, error) {
 	s := e.stripeAt(int(ref/index.PageRefs), false)
 	if s == nil {
-		return list, buffer, nil
+		return list, nil
 	}
 	position := uint32(ref % index.PageRefs)
 	s.mu.Lock()
 	if c := &s.open[position]; c.count > 0 && c.minTime <= maxt && c.state.Time >= mint {
-		var chunk chunks.Chunk
-		chunk, buffer = s.chunk(&e.pages, position, buffer)
+		chunk, _ := s.chunk(&e.pages, position, nil)
 		list = append(list, chunk.WithList(number, 0))
 	}
 	var samples []chunks.Sample
@@ -246,13 +245,13 @@ func (e *Epoch) Chunks(ref index.Ref, mint, maxt int64, number int, list []chunk
 	}
 	s.mu.Unlock()
 	if len(samples) == 0 || samples[0].Time > maxt || samples[len(samples)-1].Time < mint {
-		return list, buffer, nil
+		return list, nil
 	}
 	encoded, err := chunks.Encode(nil, samples)
 	for i, c := range encoded {
 		list = append(list, c.WithList(number+1, i))
 	}
-	return list, buffer, err
+	return list, err
 }
 
 // ListsPerEpoch is how many list numbers Chunks uses.
