@@ -29,6 +29,9 @@ PACKAGES ?= ./...
 BENCH    ?= .
 PEERS    ?= bin/peers
 
+CAPTURES  := $(CURDIR)/testdata/captures
+PEERFLAGS ?= --captures $(CAPTURES)/node_1s.tsd.zst,$(CAPTURES)/goapp_1s.tsd.zst
+
 .PHONY: run build check test e2e soak fuzz bench bench-peers clean
 
 run:
@@ -68,7 +71,7 @@ fuzz:
 	done
 
 bench:
-	VARVE_DATA=$(CURDIR)/testdata/captures go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
+	VARVE_DATA=$(CAPTURES) go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
 
 # The peers are a module of their own: the product never depends on them.
 bench-peers: build

@@ -29,6 +29,7 @@ type connection struct {
 type counts struct {
 	latencies  latencies // of acknowledged requests
 	acked      int       // samples
+	stale      int       // of these
 	failed     int       // samples
 	plainBytes int64
 	wireBytes  int64
@@ -122,6 +123,7 @@ func (c *counts) count(status, problem string) {
 func (c *counts) acknowledge(body Body, took time.Duration) {
 	c.latencies.add(took)
 	c.acked += body.Samples
+	c.stale += body.Stale
 	c.seen(body.Time, body.Time)
 }
 
@@ -135,6 +137,7 @@ func (c *counts) seen(first, last int64) {
 func (c *counts) add(other *counts) {
 	c.latencies.merge(&other.latencies)
 	c.acked += other.acked
+	c.stale += other.stale
 	c.failed += other.failed
 	c.plainBytes += other.plainBytes
 	c.wireBytes += other.wireBytes

@@ -224,7 +224,7 @@ func (r *ingest) sum(report *IngestReport) {
 	for _, c := range r.connections {
 		total.add(&c.total)
 	}
-	report.Samples, report.Failed = total.acked, total.failed
+	report.Samples, report.Stale, report.Failed = total.acked, total.stale, total.failed
 	report.Statuses, report.FirstError = total.statuses, total.firstError
 	report.FirstTime, report.LastTime = total.firstTime, total.lastTime
 	if sent := float64(total.acked + total.failed); sent > 0 {

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/s2"
+	"github.com/prometheus/prometheus/model/value"
 )
 
 // ReplayOptions says how a capture is sent again.
@@ -132,6 +133,7 @@ type replaySource struct {
 
 	encoder encoder
 	samples int   // in the open body
+	stale   int   // of these
 	time    int64 // of its first one
 }
 
@@ -215,6 +217,9 @@ func (r *replaySource) append(ctx context.Context, s *replaySeries) bool {
 		r.encoder.series(s.labels, at, s.Values[s.next])
 	}
 	r.samples++
+	if math.Float64bits(s.Values[s.next]) == value.StaleNaN {
+		r.stale++
+	}
 	return r.samples < r.options.SamplesPerRequest || r.finish(ctx)
 }
 
@@ -230,9 +235,10 @@ func (r *replaySource) finish(ctx context.Context) bool {
 		Bytes:   s2.EncodeSnappy(memory[:cap(memory)], plain),
 		Plain:   len(plain),
 		Samples: r.samples,
+		Stale:   r.stale,
 		Time:    r.time,
 	}
-	r.samples = 0
+	r.samples, r.stale = 0, 0
 	r.encoder.reset(r.options.Protocol)
 	select {
 	case r.bodies <- b:

@@ -37,8 +37,9 @@ type IngestReport struct {
 	Steady  Part  `json:"steady"`     // everything after
 	Settled *Cost `json:"settled,omitempty"`
 
-	Samples    int            `json:"samples"` // acknowledged
-	Failed     int            `json:"failed"`  // samples refused or given up
+	Samples    int            `json:"samples"`       // acknowledged
+	Stale      int            `json:"stale_markers"` // of these; queries do not count them
+	Failed     int            `json:"failed"`        // samples refused or given up
 	Statuses   map[string]int `json:"statuses"`
 	FirstError string         `json:"first_error,omitempty"`
 	FirstTime  int64          `json:"first_time_ms"` // of the bodies acknowledged

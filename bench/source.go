@@ -10,6 +10,7 @@ type Body struct {
 	Bytes   []byte
 	Plain   int // bytes before compression
 	Samples int
+	Stale   int // how many of the samples are stale markers, which no query counts
 	// Time is when the samples were taken, in milliseconds since 1970.
 	Time int64
 }

@@ -28,7 +28,7 @@ func TestTable(t *testing.T) {
 | steady: p99 of a request, ms | 12.3 | 0.0 |
 | first pass: CPU-us per new series | 10.0 | - |
 | peak memory, MiB | 2 | 0 |
-| written per sample, bytes | 5.0 | - |
+| written per sample by the last reply, bytes | 5.0 | - |
 | on disk per sample after a flush, bytes | 1.23 | - |
 | ready after kill -9, s | 1.50 | 0.00 |
 | first answer after kill -9, s | 2.00 | 0.00 |

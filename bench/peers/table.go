@@ -24,14 +24,14 @@ var rows = []row{
 	{"peak memory, MiB", func(r result) string {
 		return fmt.Sprintf("%.0f", float64(max(r.report.First.Server.PeakBytes, r.report.Steady.Server.PeakBytes))/(1<<20))
 	}},
-	{"written per sample, bytes", func(r result) string {
+	{"written per sample by the last reply, bytes", func(r result) string {
 		return per(float64(r.report.First.Server.WrittenBytes+r.report.Steady.Server.WrittenBytes), float64(r.report.Samples), "%.1f")
 	}},
 	{"on disk per sample after a flush, bytes", func(r result) string { return per(float64(r.diskBytes), float64(r.report.Samples), "%.2f") }},
 	{"ready after kill -9, s", func(r result) string { return fmt.Sprintf("%.2f", r.ready.Seconds()) }},
 	{"first answer after kill -9, s", func(r result) string { return fmt.Sprintf("%.2f", r.answer.Seconds()) }},
 	{"acknowledged samples lost", func(r result) string {
-		return fmt.Sprintf("%d of %d", max(0, r.report.Samples-r.found), r.report.Samples)
+		return fmt.Sprintf("%d of %d", r.lost(), r.report.Samples)
 	}},
 }
 
@@ -77,8 +77,8 @@ func median(rounds []result) result {
 	m.ready = middle(rounds, func(r result) time.Duration { return r.ready })
 	m.answer = middle(rounds, func(r result) time.Duration { return r.answer })
 	for _, r := range rounds {
-		if r.report.Samples-r.found > m.report.Samples-m.found {
-			m.found = m.report.Samples - (r.report.Samples - r.found)
+		if r.lost() > m.lost() {
+			m.found = m.report.Samples - m.report.Stale - r.lost()
 		}
 	}
 	return m
