@@ -319,22 +319,6 @@ func (t *Table) Tenant(ref Ref) series.TenantID {
 	return t.entry(ref).tenant
 }
 
-// SortByLabels sorts refs by the order of their label sets.
-func (t *Table) SortByLabels(refs []Ref) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	slices.SortFunc(refs, func(a, b Ref) int {
-		ea, eb := t.entry(a), t.entry(b)
-		la, lb := t.lists.get(ea.labels, int(ea.count)), t.lists.get(eb.labels, int(eb.count))
-		for i := range min(len(la), len(lb)) {
-			if la[i] != lb[i] {
-				return series.Compare(series.Labels(t.pairs.segment(la[i])), series.Labels(t.pairs.segment(lb[i])))
-			}
-		}
-		return len(la) - len(lb)
-	})
-}
-
 // Pair is one label as a row of postings: its encoded name and value, and the
 // positions, ascending, of the refs that have it.
 type Pair struct {

@@ -77,11 +77,12 @@ func (q *Querier) collectExemplars(ctx context.Context, ms []*labels.Matcher, fo
 	places := make([][]place, len(q.readers))
 	for i := range s.entries {
 		e := &s.entries[i]
-		if _, known := found[string(e.labels)]; known {
+		key := string(e.labels.Bytes(nil))
+		if _, known := found[key]; known {
 			continue // by an earlier set of matchers
 		}
-		f := &exemplarSeries{labels: e.decoded}
-		found[string(e.labels)] = f
+		f := &exemplarSeries{labels: e.labels}
+		found[key] = f
 		if e.ref != 0 {
 			for _, epoch := range q.view.epochs {
 				f.exemplars = epoch.Exemplars(e.ref, q.mint, q.maxt, f.exemplars)
@@ -110,7 +111,7 @@ func (q *Querier) readExemplars(r *generationReader, places []place, s *selectio
 			continue
 		}
 		err := r.Exemplars(f.Flush, ordinals, q.mint, q.maxt, func(i int, exemplars []head.Exemplar) {
-			to := found[string(s.entries[places[i].entry].labels)]
+			to := found[string(s.entries[places[i].entry].labels.Bytes(nil))]
 			to.exemplars = append(to.exemplars, exemplars...)
 		})
 		if err := q.tolerate(err, r.held.ID, int64(f.Flush)); err != nil {

@@ -74,7 +74,7 @@ func (q *Querier) Select(ctx context.Context, _ bool, hints *storage.SelectHints
 	}
 	if hints != nil && hints.ShardCount > 0 {
 		s.entries = slices.DeleteFunc(s.entries, func(e entry) bool {
-			return labels.StableHash(e.decoded)%hints.ShardCount != hints.ShardIndex
+			return labels.StableHash(e.labels)%hints.ShardCount != hints.ShardIndex
 		})
 	}
 	if limit > 0 && len(s.entries) > limit {
@@ -107,7 +107,7 @@ type selected struct {
 }
 
 // Labels implements storage.Series.
-func (s selected) Labels() labels.Labels { return s.loader.selection.entries[s.at].decoded }
+func (s selected) Labels() labels.Labels { return s.loader.selection.entries[s.at].labels }
 
 // Iterator implements storage.Series.
 func (s selected) Iterator(old chunkenc.Iterator) chunkenc.Iterator {
@@ -123,7 +123,7 @@ func (q *Querier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms 
 			return nil, nil, err
 		}
 		for _, e := range s.entries {
-			e.decoded.Range(func(l labels.Label) { names[l.Name] = struct{}{} })
+			e.labels.Range(func(l labels.Label) { names[l.Name] = struct{}{} })
 		}
 		return sorted(names, hints), q.Warnings(), nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/util/annotations"
+	"github.com/zeebo/xxh3"
 
 	"github.com/varve-db/varve/chunks"
 	"github.com/varve-db/varve/chunks/column"
@@ -135,10 +136,9 @@ func (q *Querier) Warnings() annotations.Annotations {
 
 // entry is a series of a selection: where its samples are.
 type entry struct {
-	labels  series.Labels
-	decoded labels.Labels
-	ref     index.Ref // in memory, 0 if it is not
-	rows    []rowPlace
+	labels labels.Labels
+	ref    index.Ref // in memory, 0 if it is not
+	rows   []rowPlace
 }
 
 // rowPlace is a series's number in one of the querier's readers.
@@ -148,64 +148,79 @@ type rowPlace struct {
 }
 
 // selection is the series that match, in label order.
-type selection struct {
-	entries []entry
-	lists   int // list numbers that chunks of one series may need
-}
+type selection struct{ entries []entry }
 
 // selectSeries finds the series that satisfy ms and may have samples in
 // [mint, maxt].
 func (q *Querier) selectSeries(ctx context.Context, mint, maxt int64, ms []*labels.Matcher) (*selection, error) {
-	b := selectionBuilder{q: q, budget: series.BudgetFrom(ctx), byLabels: map[string]int{}}
+	b := selectionBuilder{q: q, budget: series.BudgetFrom(ctx)}
 	prepared := index.Prepare(ms)
+	var readers []int
 	for i := range q.readers {
-		r := &q.readers[i]
-		if !slices.ContainsFunc(r.flushes, func(f block.Summary) bool { return f.MinTime <= maxt && f.MaxTime >= mint }) {
-			continue
+		if slices.ContainsFunc(q.readers[i].flushes, func(f block.Summary) bool { return f.MinTime <= maxt && f.MaxTime >= mint }) {
+			readers = append(readers, i)
 		}
+	}
+	epochs := q.memory(mint, maxt)
+	// A series may come from several places; twice even from one generation that
+	// is not sealed, where it left memory and came back.
+	if len(readers) > 1 || len(readers) == 1 && (len(epochs) > 0 || !q.readers[readers[0]].Sealed()) {
+		b.byHash = map[uint64]int{}
+	}
+	for _, i := range readers {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := q.tolerate(b.addReader(ctx, i, prepared), r.held.ID, -1); err != nil {
+		if err := q.tolerate(b.addReader(ctx, i, prepared), q.readers[i].held.ID, -1); err != nil {
 			return nil, err
 		}
 	}
-	if err := b.addMemory(mint, maxt, ms); err != nil {
+	if err := b.addMemory(epochs, mint, maxt, ms); err != nil {
 		return nil, err
 	}
-	var builder labels.ScratchBuilder
-	for i := range b.entries {
-		decoded, err := b.entries[i].labels.Decode(&builder)
-		if err != nil {
-			return nil, err
-		}
-		b.entries[i].decoded = decoded
-	}
-	slices.SortFunc(b.entries, func(x, y entry) int { return labels.Compare(x.decoded, y.decoded) })
+	slices.SortFunc(b.entries, func(x, y entry) int { return labels.Compare(x.labels, y.labels) })
 	return &selection{entries: b.entries}, nil
 }
 
 // selectionBuilder brings together the places in which a label set occurs.
 type selectionBuilder struct {
-	q        *Querier
-	budget   series.Budget
-	entries  []entry
-	byLabels map[string]int
+	q       *Querier
+	budget  series.Budget
+	entries []entry
+	// byHash finds an entry by the hash of its labels; entries whose hash was
+	// taken are behind it, found by their own next hash. Nil if no label set
+	// can come twice.
+	byHash  map[uint64]int
+	builder labels.ScratchBuilder
+	encoded []byte
 }
 
 // at returns the entry for a label set.
 func (b *selectionBuilder) at(ls series.Labels) (*entry, error) {
-	if i, ok := b.byLabels[string(ls)]; ok {
-		return &b.entries[i], nil
+	if b.byHash != nil {
+		hash := xxh3.Hash(ls)
+		for {
+			i, taken := b.byHash[hash]
+			if !taken {
+				b.byHash[hash] = len(b.entries)
+				break
+			}
+			if b.encoded = series.AppendLabels(b.encoded[:0], b.entries[i].labels); string(b.encoded) == string(ls) {
+				return &b.entries[i], nil
+			}
+			hash++ // another set with the same hash: probe on
+		}
 	}
 	if b.budget != nil {
 		if err := b.budget.ChargeSeries(1); err != nil {
 			return nil, err
 		}
 	}
-	key := string(ls)
-	b.byLabels[key] = len(b.entries)
-	b.entries = append(b.entries, entry{labels: series.Labels(key)})
+	decoded, err := ls.Decode(&b.builder)
+	if err != nil {
+		return nil, err
+	}
+	b.entries = append(b.entries, entry{labels: decoded})
 	return &b.entries[len(b.entries)-1], nil
 }
 
@@ -216,6 +231,10 @@ func (b *selectionBuilder) addReader(ctx context.Context, reader int, ms []index
 		return err
 	}
 	ordinals := found.ToArray()
+	if len(pending) == 0 {
+		b.entries = slices.Grow(b.entries, len(ordinals))
+	}
+	places := make([]rowPlace, len(ordinals)) // one allocation for all entries
 	return r.Labels(ordinals, func(i int, ls series.Labels) error {
 		if i%4096 == 4095 {
 			if err := ctx.Err(); err != nil {
@@ -226,15 +245,20 @@ func (b *selectionBuilder) addReader(ctx context.Context, reader int, ms []index
 			return nil
 		}
 		e, err := b.at(ls)
-		if err == nil {
-			e.rows = append(e.rows, rowPlace{reader, ordinals[i]})
+		if err != nil {
+			return err
 		}
-		return err
+		places[i] = rowPlace{reader, ordinals[i]}
+		if e.rows == nil {
+			e.rows = places[i : i+1 : i+1]
+		} else {
+			e.rows = append(e.rows, places[i])
+		}
+		return nil
 	})
 }
 
-func (b *selectionBuilder) addMemory(mint, maxt int64, ms []*labels.Matcher) error {
-	epochs := b.q.memory(mint, maxt)
+func (b *selectionBuilder) addMemory(epochs []*heldEpoch, mint, maxt int64, ms []*labels.Matcher) error {
 	if len(epochs) == 0 {
 		return nil
 	}

@@ -45,10 +45,22 @@ func (r *runs) append(dst []byte) ([]byte, error) {
 		}
 		return dst, nil
 	}
+	// Short runs are added in bulk: range by range costs a merge each.
+	const longRun = 256
 	bitmap := roaring.New()
+	var pending []uint32
 	for _, run := range r.list {
-		bitmap.AddRange(uint64(run.first), uint64(run.end))
+		if run.end-run.first >= longRun {
+			bitmap.AddMany(pending)
+			pending = pending[:0]
+			bitmap.AddRange(uint64(run.first), uint64(run.end))
+			continue
+		}
+		for ordinal := run.first; ordinal < run.end; ordinal++ {
+			pending = append(pending, ordinal)
+		}
 	}
+	bitmap.AddMany(pending)
 	bitmap.RunOptimize()
 	dst = append(dst, postingsRoaring)
 	encoded, err := bitmap.ToBytes()
