@@ -47,7 +47,7 @@ func storageSettings() []Setting {
 	return []Setting{
 		{Name: "storage.path", Default: "./data", Help: "Folder of all data. It is made when it does not exist.",
 			bind: func(c *Config) field { return textValue{&c.Storage.Path} }},
-		{Name: "storage.sync", Default: "fsync", Help: "When a write is acknowledged: after its fsync (fsync), or before, with an fsync at every interval (interval:100ms): faster on slow disks, and a crash of the machine loses up to one interval.",
+		{Name: "storage.sync", Default: "fsync", Help: "When a write is acknowledged: after its fsync (fsync), or before, with an fsync at every interval (interval:100ms): faster on slow disks, and a crash of the process or the machine loses up to one interval.",
 			bind: func(c *Config) field { return syncValue{&c.Storage.Sync} }},
 		{Name: "storage.memory", Default: "auto", Help: "Memory that the node sizes its buffers, caches and garbage collector for. auto is what the machine or the container allows.",
 			bind: func(c *Config) field { return autoSizeValue{&c.Storage.Memory} }},
