@@ -17,8 +17,9 @@ type Options struct {
 	// SubqueryStep is the step of subqueries that name none; default 1 minute.
 	SubqueryStep time.Duration
 
-	// ConcurrentMax queries run together (default 20), QueueMax more wait
-	// (default 500), each for at most QueueWait (default 30 seconds).
+	// ConcurrentMax queries run together (default 20, at least one), QueueMax
+	// more wait (default 500, none when below zero), each for at most QueueWait
+	// (default 30 seconds).
 	ConcurrentMax int
 	QueueMax      int
 	QueueWait     time.Duration

@@ -29,7 +29,7 @@ func TestTable(t *testing.T) {
 | first pass: CPU-us per new series | 10.0 | - |
 | peak memory, MiB | 2 | 0 |
 | written per sample by the last reply, bytes | 5.0 | - |
-| on disk per sample after a flush, bytes | 1.23 | - |
+| on disk per sample after a forced merge, bytes | 1.23 | - |
 | ready after kill -9, s | 1.50 | 0.00 |
 | first answer after kill -9, s | 2.00 | 0.00 |
 | acknowledged samples lost | 10 of 10000 | 0 of 0 |

@@ -34,10 +34,10 @@ func known(o options) []server {
 		{
 			name: "varve", binary: o.varve, readyPath: "/-/ready",
 			args: func(dir, address string) []string {
-				return []string{"serve", "--storage.path=" + dir, "--http.listen=" + address, "--web.enable-admin-api"}
+				return []string{"serve", "--storage.path=" + dir, "--http.listen=" + address, "--web.enable-admin-api", "--self-scrape.interval=0s"}
 			},
 			flush: func(ctx context.Context, base, dir string) (string, error) {
-				return dir, send(ctx, http.MethodPost, base+"/api/v1/admin/tsdb/flush", nil)
+				return dir, send(ctx, http.MethodPost, base+"/api/v1/admin/tsdb/seal", nil)
 			},
 		},
 		{

@@ -27,7 +27,7 @@ var rows = []row{
 	{"written per sample by the last reply, bytes", func(r result) string {
 		return per(float64(r.report.First.Server.WrittenBytes+r.report.Steady.Server.WrittenBytes), float64(r.report.Samples), "%.1f")
 	}},
-	{"on disk per sample after a flush, bytes", func(r result) string { return per(float64(r.diskBytes), float64(r.report.Samples), "%.2f") }},
+	{"on disk per sample after a forced merge, bytes", func(r result) string { return per(float64(r.diskBytes), float64(r.report.Samples), "%.2f") }},
 	{"ready after kill -9, s", func(r result) string { return fmt.Sprintf("%.2f", r.ready.Seconds()) }},
 	{"first answer after kill -9, s", func(r result) string { return fmt.Sprintf("%.2f", r.answer.Seconds()) }},
 	{"acknowledged samples lost", func(r result) string {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -39,7 +40,7 @@ func wantBlocks(count, size int) string {
 // sending serves the source that make returns, once per request.
 func sending(t *testing.T, make func() source, finished *atomic.Int64) *server {
 	a := New(depsOf(nil), Options{})
-	handler := a.plain("test", func(c *call) error {
+	handler := a.plain("test", func(ctx context.Context, c *call) error {
 		c.atEnd(func() { finished.Add(1) })
 		return c.send(make())
 	})
@@ -55,8 +56,8 @@ func TestBodies(t *testing.T) {
 		{"tiny", 1, 10, false, true},
 		{"small", 1, gzipBytesMin, true, true},
 		{"some blocks", 5, 50_000, true, true},
-		{"streamed", 60, 50_000, true, false},
-		{"one block that is too large for the whole", 1, 5 << 20, true, true},
+		{"streamed", 30, 50_000, true, false},
+		{"one block that is too large for the whole", 1, wholeBytesMax + 1, true, true},
 	} {
 		for _, accept := range []string{"", "gzip", "gzip;q=0", "br, gzip;q=0.5", "deflate"} {
 			t.Run(c.name+" "+accept, func(t *testing.T) {
@@ -134,7 +135,7 @@ func TestFailureWhileStreamingBreaksTheConnection(t *testing.T) {
 
 func TestPanicFailsTheRequestAlone(t *testing.T) {
 	a := New(depsOf(nil), Options{})
-	s := serveHandler(t, a, a.json("test", func(*call) (answer, error) { panic("unexpected") }))
+	s := serveHandler(t, a, a.json("test", func(context.Context, *call) (answer, error) { panic("unexpected") }))
 	for range 2 {
 		got := s.ask(t, "GET", "/", nil)
 		got.failed(t, 500, "internal")
@@ -144,10 +145,10 @@ func TestPanicFailsTheRequestAlone(t *testing.T) {
 func TestCloseCancelsAndRefuses(t *testing.T) {
 	a := New(depsOf(nil), Options{})
 	entered := make(chan struct{})
-	s := serveHandler(t, a, a.json("test", func(c *call) (answer, error) {
+	s := serveHandler(t, a, a.json("test", func(ctx context.Context, c *call) (answer, error) {
 		close(entered)
-		<-c.ctx.Done()
-		return answer{}, c.ctx.Err()
+		<-ctx.Done()
+		return answer{}, ctx.Err()
 	}))
 	go func() {
 		<-entered

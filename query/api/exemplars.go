@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 
 	"github.com/prometheus/prometheus/model/exemplar"
@@ -8,7 +9,7 @@ import (
 )
 
 // queryExemplars lists the exemplars of the series that a query's selectors match.
-func (a *API) queryExemplars(c *call) (answer, error) {
+func (a *API) queryExemplars(ctx context.Context, c *call) (answer, error) {
 	start, err := c.params.timeOr("start", timeMin)
 	if err != nil {
 		return answer{}, err
@@ -32,7 +33,7 @@ func (a *API) queryExemplars(c *call) (answer, error) {
 	if len(selectors) == 0 || a.deps.Exemplars == nil {
 		return answer{data: &exemplarsPart{}}, nil
 	}
-	ctx, _, leave, err := c.admit(timeout)
+	ctx, _, leave, err := a.deps.Engine.Admit(ctx, timeout)
 	if err != nil {
 		return answer{}, err
 	}

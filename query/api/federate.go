@@ -22,7 +22,7 @@ import (
 
 // federate exposes the newest sample of every series that a selector matches, as
 // a scraped target would.
-func (a *API) federate(c *call) error {
+func (a *API) federate(ctx context.Context, c *call) error {
 	if err := c.params.wellFormed(); err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (a *API) federate(c *call) error {
 	if err != nil {
 		return badData(err)
 	}
-	ctx, budget, leave, err := c.admit(0)
+	ctx, budget, leave, err := a.deps.Engine.Admit(ctx, 0)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/valyala/fasthttp"
 
-	"github.com/varve-db/varve/query"
 	"github.com/varve-db/varve/query/watch"
 )
 
@@ -19,7 +18,6 @@ import (
 type call struct {
 	api    *API
 	http   *fasthttp.RequestCtx // void once the handler has returned
-	ctx    context.Context      // ends with the client, the server or the body
 	params *params
 	ends   []func()
 }
@@ -34,11 +32,6 @@ func (c *call) end() {
 	c.ends = nil
 }
 
-// admit takes part in the engine's limits until the function returned is called.
-func (c *call) admit(timeout time.Duration) (context.Context, *query.Budget, func(), error) {
-	return c.api.deps.Engine.Admit(c.ctx, timeout)
-}
-
 // answer is what a successful call says.
 type answer struct {
 	data     part
@@ -48,12 +41,12 @@ type answer struct {
 }
 
 // json makes a handler of f that answers in the API's JSON.
-func (a *API) json(name string, f func(*call) (answer, error)) func(*fasthttp.RequestCtx) {
-	run := func(c *call) error {
+func (a *API) json(name string, f func(context.Context, *call) (answer, error)) func(*fasthttp.RequestCtx) {
+	run := func(ctx context.Context, c *call) error {
 		if err := c.params.unreadable; err != nil {
 			return badData(fmt.Errorf("error reading form values: %w", err))
 		}
-		answer, err := f(c)
+		answer, err := f(ctx, c)
 		if err != nil {
 			return err
 		}
@@ -64,11 +57,11 @@ func (a *API) json(name string, f func(*call) (answer, error)) func(*fasthttp.Re
 }
 
 // plain makes a handler of f, which answers as it likes, and in text when it fails.
-func (a *API) plain(name string, f func(*call) error) func(*fasthttp.RequestCtx) {
+func (a *API) plain(name string, f func(context.Context, *call) error) func(*fasthttp.RequestCtx) {
 	return a.serve(name, f, failText)
 }
 
-func (a *API) serve(name string, run func(*call) error, fail func(*fasthttp.RequestCtx, *failure)) func(*fasthttp.RequestCtx) {
+func (a *API) serve(name string, run func(context.Context, *call) error, fail func(*fasthttp.RequestCtx, *failure)) func(*fasthttp.RequestCtx) {
 	return func(rc *fasthttp.RequestCtx) {
 		began := time.Now()
 		a.allowOrigin(rc)
@@ -93,15 +86,14 @@ func (a *API) serve(name string, run func(*call) error, fail func(*fasthttp.Requ
 
 // run runs a call that ends when its client leaves or the API closes. A panic
 // fails the request and not the process, which may be writing.
-func (a *API) run(c *call, name string, f func(*call) error) (err error) {
+func (a *API) run(c *call, name string, f func(context.Context, *call) error) (err error) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	c.atEnd(func() { cancel(nil) })
 	if err := a.enter(c, cancel); err != nil {
 		return err
 	}
 	c.atEnd(func() { a.leave(c) })
-	var stop func()
-	c.ctx, stop = watch.Conn(ctx, c.http.Conn(), a.options.Watch)
+	ctx, stop := watch.Conn(ctx, c.http.Conn(), a.options.Watch)
 	c.atEnd(stop)
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -110,7 +102,7 @@ func (a *API) run(c *call, name string, f func(*call) error) (err error) {
 			err = &failure{kindInternal, errors.New("internal error: the request failed unexpectedly, see the server's log")}
 		}
 	}()
-	return f(c)
+	return f(ctx, c)
 }
 
 // send makes from the body of the answer.

@@ -97,7 +97,8 @@ func (q orderedQuerier) Select(ctx context.Context, _ bool, hints *storage.Selec
 	return q.Querier.Select(ctx, true, hints, matchers...)
 }
 
-// serve serves an API over a listener in memory, or over TCP when tcp is set.
+// serve serves an API over a listener in memory, or over TCP when tcp is set; then
+// request bodies are streamed too.
 func serve(t testing.TB, deps Deps, options Options, tcp bool) *server {
 	t.Helper()
 	a := New(deps, options)
@@ -113,7 +114,7 @@ func serveHandler(t testing.TB, a *API, handler fasthttp.RequestHandler) *server
 
 func listen(t testing.TB, a *API, handler fasthttp.RequestHandler, tcp bool) *server {
 	t.Helper()
-	s := &fasthttp.Server{Handler: handler, Logger: quiet{}}
+	s := &fasthttp.Server{Handler: handler, Logger: quiet{}, StreamRequestBody: tcp}
 	var listener net.Listener
 	transport := &http.Transport{MaxIdleConnsPerHost: 100}
 	if tcp {

@@ -76,8 +76,8 @@ func (a *API) cap(l lookup) int {
 }
 
 // list collects strings from one or several selections and lists them in order.
-func (a *API) list(c *call, l lookup, ask func(context.Context, storage.Querier, *storage.LabelHints, []*labels.Matcher) ([]string, annotations.Annotations, error)) (answer, error) {
-	ctx, _, leave, err := c.admit(l.timeout)
+func (a *API) list(ctx context.Context, c *call, l lookup, ask func(context.Context, storage.Querier, *storage.LabelHints, []*labels.Matcher) ([]string, annotations.Annotations, error)) (answer, error) {
+	ctx, _, leave, err := a.deps.Engine.Admit(ctx, l.timeout)
 	if err != nil {
 		return answer{}, err
 	}
@@ -123,18 +123,18 @@ func (a *API) list(c *call, l lookup, ask func(context.Context, storage.Querier,
 }
 
 // labelNames lists label names.
-func (a *API) labelNames(c *call) (answer, error) {
+func (a *API) labelNames(ctx context.Context, c *call) (answer, error) {
 	l, err := a.lookup(c.params, badData)
 	if err != nil {
 		return answer{}, err
 	}
-	return a.list(c, l, func(ctx context.Context, q storage.Querier, hints *storage.LabelHints, selection []*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return a.list(ctx, c, l, func(ctx context.Context, q storage.Querier, hints *storage.LabelHints, selection []*labels.Matcher) ([]string, annotations.Annotations, error) {
 		return q.LabelNames(ctx, hints, selection...)
 	})
 }
 
 // labelValues lists the values of the label that the path names.
-func (a *API) labelValues(c *call) (answer, error) {
+func (a *API) labelValues(ctx context.Context, c *call) (answer, error) {
 	name, err := labelInPath(string(c.http.URI().PathOriginal()))
 	if err != nil {
 		return answer{}, err
@@ -143,7 +143,7 @@ func (a *API) labelValues(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return a.list(c, l, func(ctx context.Context, q storage.Querier, hints *storage.LabelHints, selection []*labels.Matcher) ([]string, annotations.Annotations, error) {
+	return a.list(ctx, c, l, func(ctx context.Context, q storage.Querier, hints *storage.LabelHints, selection []*labels.Matcher) ([]string, annotations.Annotations, error) {
 		return q.LabelValues(ctx, name, hints, selection...)
 	})
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"maps"
 	"slices"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // metadata describes metric families. A limit of zero is none, as everywhere else.
-func (a *API) metadata(c *call) (answer, error) {
+func (a *API) metadata(ctx context.Context, c *call) (answer, error) {
 	limit, err := c.params.limitNumber("limit")
 	if err != nil {
 		return answer{}, err

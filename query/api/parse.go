@@ -1,9 +1,13 @@
 package api
 
-import "github.com/prometheus/prometheus/promql/parser"
+import (
+	"context"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
 
 // formatQuery prints a query in its usual layout.
-func (a *API) formatQuery(c *call) (answer, error) {
+func (a *API) formatQuery(ctx context.Context, c *call) (answer, error) {
 	expr, err := a.parse(c)
 	if err != nil {
 		return answer{}, err
@@ -14,7 +18,7 @@ func (a *API) formatQuery(c *call) (answer, error) {
 }
 
 // parseQuery gives a query's syntax tree away.
-func (a *API) parseQuery(c *call) (answer, error) {
+func (a *API) parseQuery(ctx context.Context, c *call) (answer, error) {
 	expr, err := a.parse(c)
 	if err != nil {
 		return answer{}, err

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -17,7 +18,7 @@ import (
 var errTruncated = errors.New("results truncated due to limit")
 
 // query answers an instant query.
-func (a *API) query(c *call) (answer, error) {
+func (a *API) query(ctx context.Context, c *call) (answer, error) {
 	limit, err := c.params.limit()
 	if err != nil {
 		return answer{}, err
@@ -33,11 +34,11 @@ func (a *API) query(c *call) (answer, error) {
 	if err := evaluable("time", at); err != nil {
 		return answer{}, err
 	}
-	return a.ask(c, request, limit)
+	return a.ask(ctx, c, request, limit)
 }
 
 // queryRange answers a range query.
-func (a *API) queryRange(c *call) (answer, error) {
+func (a *API) queryRange(ctx context.Context, c *call) (answer, error) {
 	limit, err := c.params.limit()
 	if err != nil {
 		return answer{}, err
@@ -49,7 +50,7 @@ func (a *API) queryRange(c *call) (answer, error) {
 	if request.Timeout, err = c.params.timeout(); err != nil {
 		return answer{}, err
 	}
-	return a.ask(c, request, limit)
+	return a.ask(ctx, c, request, limit)
 }
 
 func (a *API) rangeRequest(p *params) (query.Request, error) {
@@ -117,12 +118,12 @@ func evaluable(name string, t time.Time) error {
 }
 
 // ask runs a query and prepares its answer.
-func (a *API) ask(c *call, request query.Request, limit int) (answer, error) {
+func (a *API) ask(ctx context.Context, c *call, request query.Request, limit int) (answer, error) {
 	request.Query = c.params.get("query")
 	if err := queryOptions(c, &request); err != nil {
 		return answer{}, err
 	}
-	result, err := a.deps.Engine.Run(c.ctx, a.deps.Queryable, request)
+	result, err := a.deps.Engine.Run(ctx, a.deps.Queryable, request)
 	if err != nil {
 		return answer{}, invalidQuery(err)
 	}

@@ -21,7 +21,7 @@ const readBytesMax = 32 << 20
 
 // read answers a remote read: samples in one message, or chunks in a stream of
 // frames, whichever the client names first.
-func (a *API) read(c *call) error {
+func (a *API) read(ctx context.Context, c *call) error {
 	request, err := decodeRead(c)
 	if err != nil {
 		return badData(err)
@@ -30,16 +30,16 @@ func (a *API) read(c *call) error {
 	if err != nil {
 		return badData(err)
 	}
-	ctx, budget, leave, err := c.admit(0)
+	ctx, budget, leave, err := a.deps.Engine.Admit(ctx, 0)
 	if err != nil {
 		return err
 	}
 	if kind == prompb.ReadRequest_STREAMED_XOR_CHUNKS {
 		c.atEnd(leave) // storage is read as the body is written
-		return a.readChunks(c, ctx, budget, request)
+		return a.readChunks(ctx, c, budget, request)
 	}
 	defer leave()
-	return a.readSamples(c, ctx, budget, request)
+	return a.readSamples(ctx, c, budget, request)
 }
 
 func decodeRead(c *call) (*prompb.ReadRequest, error) {
@@ -79,7 +79,7 @@ func readKind(accepted []prompb.ReadRequest_ResponseType) (prompb.ReadRequest_Re
 		accepted, []prompb.ReadRequest_ResponseType{prompb.ReadRequest_SAMPLES, prompb.ReadRequest_STREAMED_XOR_CHUNKS})
 }
 
-func (a *API) readSamples(c *call, ctx context.Context, budget *query.Budget, request *prompb.ReadRequest) error {
+func (a *API) readSamples(ctx context.Context, c *call, budget *query.Budget, request *prompb.ReadRequest) error {
 	response := prompb.ReadResponse{Results: make([]*prompb.QueryResult, len(request.Queries))}
 	from := query.Limited(a.deps.Queryable, budget)
 	left := a.options.ReadSamplesMax

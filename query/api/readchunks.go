@@ -17,14 +17,14 @@ import (
 
 // readChunks streams chunks. Each query's set is opened before the first byte, so
 // that what is wrong with a request is an error and not a broken stream.
-func (a *API) readChunks(c *call, ctx context.Context, budget *query.Budget, request *prompb.ReadRequest) error {
+func (a *API) readChunks(ctx context.Context, c *call, budget *query.Budget, request *prompb.ReadRequest) error {
 	stream := &frames{external: a.readLabels(), bytesMax: a.options.ReadFrameBytes, ended: ctx.Err, sums: crc32.MakeTable(crc32.Castagnoli)}
 	for _, q := range request.Queries {
 		matchers, err := a.readMatchers(q.Matchers)
 		if err != nil {
 			return badData(err)
 		}
-		set, err := a.chunkSet(c, ctx, budget, q, matchers)
+		set, err := a.chunkSet(ctx, c, budget, q, matchers)
 		if err != nil {
 			return ofStorage(err)
 		}
@@ -38,7 +38,7 @@ func (a *API) readChunks(c *call, ctx context.Context, budget *query.Budget, req
 }
 
 // chunkSet selects the chunks of a query, from samples if the storage has none.
-func (a *API) chunkSet(c *call, ctx context.Context, budget *query.Budget, q *prompb.Query, matchers []*labels.Matcher) (storage.ChunkSeriesSet, error) {
+func (a *API) chunkSet(ctx context.Context, c *call, budget *query.Budget, q *prompb.Query, matchers []*labels.Matcher) (storage.ChunkSeriesSet, error) {
 	if a.deps.Chunks == nil {
 		querier, err := query.Limited(a.deps.Queryable, budget).Querier(q.StartTimestampMs, q.EndTimestampMs)
 		if err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -17,24 +18,26 @@ type Route struct {
 // Matches reports whether path, percent-encoded and without a prefix, is the
 // route's.
 func (r Route) Matches(path string) bool {
-	pattern := r.Path
-	for pattern != "" && path != "" {
+	pattern, more := strings.TrimPrefix(r.Path, "/"), true
+	path = strings.TrimPrefix(path, "/")
+	for more {
 		var want, have string
-		want, pattern, _ = strings.Cut(strings.TrimPrefix(pattern, "/"), "/")
-		have, path, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		var pathGoesOn bool
+		want, pattern, more = strings.Cut(pattern, "/")
+		have, path, pathGoesOn = strings.Cut(path, "/")
 		variable := strings.HasPrefix(want, "{") && have != ""
-		if want != have && !variable {
+		if want != have && !variable || more != pathGoesOn {
 			return false
 		}
 	}
-	return pattern == path
+	return true
 }
 
 // Routes lists the endpoints. What is not listed does not exist.
 func (a *API) Routes() []Route {
 	read := []string{fasthttp.MethodGet, fasthttp.MethodPost, fasthttp.MethodOptions}
 	get := []string{fasthttp.MethodGet, fasthttp.MethodOptions}
-	v1 := func(methods []string, path string, f func(*call) (answer, error)) Route {
+	v1 := func(methods []string, path string, f func(context.Context, *call) (answer, error)) Route {
 		return Route{Methods: methods, Path: "/api/v1" + path, Handle: a.json(endpoint(path), f)}
 	}
 	return []Route{

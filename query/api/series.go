@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -11,7 +12,7 @@ import (
 )
 
 // series lists the label sets of the series that any of several selectors matches.
-func (a *API) series(c *call) (answer, error) {
+func (a *API) series(ctx context.Context, c *call) (answer, error) {
 	if err := c.params.wellFormed(); err != nil {
 		return answer{}, err
 	}
@@ -22,7 +23,7 @@ func (a *API) series(c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	ctx, budget, leave, err := c.admit(l.timeout)
+	ctx, budget, leave, err := a.deps.Engine.Admit(ctx, l.timeout)
 	if err != nil {
 		return answer{}, err
 	}

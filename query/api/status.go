@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,7 +25,7 @@ const application = "Varve"
 // apiVersion is the release of Prometheus whose API this is.
 const apiVersion = "3.16.0"
 
-func (a *API) buildInfo(*call) (answer, error) {
+func (a *API) buildInfo(context.Context, *call) (answer, error) {
 	b := a.options.Build
 	if b.Version == "" {
 		b.Version = apiVersion
@@ -55,7 +56,7 @@ type RuntimeInfo struct {
 	StorageRetention                      string
 }
 
-func (a *API) runtimeInfo(*call) (answer, error) {
+func (a *API) runtimeInfo(context.Context, *call) (answer, error) {
 	var info RuntimeInfo
 	if a.deps.Runtime != nil {
 		var err error
@@ -84,7 +85,7 @@ func (a *API) runtimeInfo(*call) (answer, error) {
 
 func (o *object) time(name string, t time.Time) { o.text(name, t.Format(time.RFC3339Nano)) }
 
-func (a *API) flags(*call) (answer, error) {
+func (a *API) flags(context.Context, *call) (answer, error) {
 	return answer{data: text(func(dst []byte) []byte {
 		o := openObject(dst)
 		for _, name := range slices.Sorted(maps.Keys(a.deps.Flags)) {
@@ -94,7 +95,7 @@ func (a *API) flags(*call) (answer, error) {
 	})}, nil
 }
 
-func (a *API) config(*call) (answer, error) {
+func (a *API) config(context.Context, *call) (answer, error) {
 	yaml := ""
 	if a.deps.Config != nil {
 		yaml = a.deps.Config()
@@ -123,7 +124,7 @@ type Count struct {
 	Value uint64
 }
 
-func (a *API) cardinality(c *call) (answer, error) {
+func (a *API) cardinality(ctx context.Context, c *call) (answer, error) {
 	const limitMax = 10_000
 	limit := 10
 	if s := c.params.get("limit"); s != "" {
@@ -137,7 +138,7 @@ func (a *API) cardinality(c *call) (answer, error) {
 	}
 	var counted Cardinality
 	if a.deps.Cardinality != nil {
-		ctx, _, leave, err := c.admit(0)
+		ctx, _, leave, err := a.deps.Engine.Admit(ctx, 0)
 		if err != nil {
 			return answer{}, err
 		}
@@ -185,7 +186,7 @@ func (o *object) counts(name string, list []Count, limit int) {
 
 // features lists what is on: the query language's, this API's and what the server
 // adds.
-func (a *API) features(*call) (answer, error) {
+func (a *API) features(context.Context, *call) (answer, error) {
 	all := a.deps.Engine.Features()
 	for _, more := range []map[string]map[string]bool{{"api": {
 		"label_values_match": true, "query_warnings": true, "query_stats": true,

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -15,13 +16,15 @@ func constant(json string) (answer, error) {
 	return answer{data: text(func(dst []byte) []byte { return append(dst, json...) })}, nil
 }
 
-func (a *API) scrapePools(*call) (answer, error) { return constant(`{"scrapePools":[]}`) }
+func (a *API) scrapePools(context.Context, *call) (answer, error) {
+	return constant(`{"scrapePools":[]}`)
+}
 
-func (a *API) targets(*call) (answer, error) {
+func (a *API) targets(context.Context, *call) (answer, error) {
 	return constant(`{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":{}}`)
 }
 
-func (a *API) targetMetadata(c *call) (answer, error) {
+func (a *API) targetMetadata(ctx context.Context, c *call) (answer, error) {
 	if _, err := c.params.limitNumber("limit"); err != nil {
 		return answer{}, err
 	}
@@ -33,13 +36,13 @@ func (a *API) targetMetadata(c *call) (answer, error) {
 	return constant(`[]`)
 }
 
-func (a *API) alertmanagers(*call) (answer, error) {
+func (a *API) alertmanagers(context.Context, *call) (answer, error) {
 	return constant(`{"activeAlertmanagers":[],"droppedAlertmanagers":[]}`)
 }
 
-func (a *API) alerts(*call) (answer, error) { return constant(`{"alerts":[]}`) }
+func (a *API) alerts(context.Context, *call) (answer, error) { return constant(`{"alerts":[]}`) }
 
-func (a *API) rules(c *call) (answer, error) {
+func (a *API) rules(ctx context.Context, c *call) (answer, error) {
 	if err := c.params.wellFormed(); err != nil {
 		return answer{}, err
 	}

@@ -1,0 +1,120 @@
+package codec
+
+import (
+	"fmt"
+	"math"
+	"testing"
+	"time"
+)
+
+// fastest keeps the shortest time of a pass.
+type fastest time.Duration
+
+func newFastest() fastest { return math.MaxInt64 }
+
+func (f *fastest) since(start time.Time) { *f = min(*f, fastest(time.Since(start))) }
+
+func (f fastest) report(b *testing.B, samples int, unit string) {
+	b.ReportMetric(float64(f)/float64(samples), unit)
+}
+
+// forAll runs a benchmark for all captures, codecs and lengths.
+func forAll(b *testing.B, run func(*testing.B, *capture, codec)) {
+	for _, data := range dataSets {
+		b.Run(data.name, func(b *testing.B) {
+			captures := map[int]*capture{}
+			for _, codec := range codecs() {
+				b.Run(codec.name, func(b *testing.B) {
+					for _, n := range data.lengths {
+						if n > xorSamplesMax && codec.name == "prometheus-xor" {
+							continue
+						}
+						b.Run(fmt.Sprint(n), func(b *testing.B) {
+							if captures[n] == nil {
+								captures[n] = cut(seriesOf(b, data.name), n)
+							}
+							run(b, captures[n], codec)
+						})
+					}
+				})
+			}
+		})
+	}
+}
+
+// BenchmarkDecode decodes everything, timestamps and values, in each iteration.
+func BenchmarkDecode(b *testing.B) {
+	forAll(b, func(b *testing.B, c *capture, codec codec) {
+		e, err := codec.encode(c)
+		if err != nil {
+			b.Fatal(err)
+		}
+		nothing := func([]int64, []float64) {}
+		alone := newFastest()
+		pass := func() error {
+			start := time.Now()
+			defer alone.since(start)
+			return e.each(nothing)
+		}
+		d, ok := e.(divided)
+		if !ok {
+			decodeLoop(b, pass)
+			alone.report(b, c.samples, "min-ns/sample")
+		} else {
+			benchmarkDivided(b, c, d)
+			for range 3 {
+				if err := pass(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			alone.report(b, c.samples, "alone-ns/sample")
+		}
+		b.ReportMetric(float64(e.size())/float64(c.samples), "bytes/sample")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(c.samples), "ns/sample")
+	})
+}
+
+func decodeLoop(b *testing.B, pass func() error) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := pass(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func benchmarkDivided(b *testing.B, c *capture, d divided) {
+	both, values := newFastest(), newFastest()
+	decodeLoop(b, func() error {
+		start := time.Now()
+		if err := d.decodeTimes(); err != nil {
+			return err
+		}
+		middle := time.Now()
+		err := d.decodeValues()
+		values.since(middle)
+		both.since(start)
+		return err
+	})
+	both.report(b, c.samples, "min-ns/sample")
+	values.report(b, c.samples, "values-ns/sample")
+}
+
+// BenchmarkEncode encodes everything in each iteration.
+func BenchmarkEncode(b *testing.B) {
+	forAll(b, func(b *testing.B, c *capture, codec codec) {
+		best, size := newFastest(), 0
+		for b.Loop() {
+			start := time.Now()
+			e, err := codec.encode(c)
+			if err != nil {
+				b.Fatal(err)
+			}
+			best.since(start)
+			size = e.size()
+		}
+		best.report(b, c.samples, "min-ns/sample")
+		b.ReportMetric(float64(size)/float64(c.samples), "bytes/sample")
+		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(c.samples), "ns/sample")
+	})
+}
