@@ -17,9 +17,11 @@ DATE    := $(shell git log -1 --format=%cI 2>/dev/null)
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildDate=$(DATE)
 BINARY  := bin/varve
 
-# The race detector needs a C compiler; nothing else does. One set of flags for
-# all builds without it, so that they share the build cache.
+# The race detector needs a C compiler; nothing else does. Checks and tests are
+# built with one set of flags, so that they share the build cache; the binary is
+# static.
 RACE := $(shell command -v $${CC:-cc} >/dev/null 2>&1 && echo -race)
+TEST := CGO_ENABLED=$(if $(RACE),1,0)
 STATIC := CGO_ENABLED=0 GOFLAGS="$(shell go env GOFLAGS) -trimpath"
 
 FUZZTIME ?= 20s
@@ -44,17 +46,17 @@ check:
 	@unformatted=$$(gofmt -l .); \
 	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; fi
 	# chunkenc.Iterator's Seek is not io.Seeker's, as stdmethods believes.
-	$(STATIC) go vet -stdmethods=false ./...
-	$(STATIC) go vet -tags e2e ./e2e/...
-	$(STATIC) go run ./internal/repolint
+	$(TEST) go vet $(RACE) -stdmethods=false ./...
+	$(TEST) go vet $(RACE) -tags e2e ./e2e/...
+	$(TEST) go run $(RACE) ./internal/repolint
 	go mod verify
 	go mod tidy -diff
 
 test:
-	CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -timeout 20m $(PACKAGES)
+	$(TEST) go test $(RACE) -timeout 20m $(PACKAGES)
 
 e2e: build
-	VARVE_BINARY=$(CURDIR)/$(BINARY) $(STATIC) go test -tags e2e -count=1 -timeout 10m ./e2e/...
+	VARVE_BINARY=$(CURDIR)/$(BINARY) $(TEST) go test $(RACE) -tags e2e -count=1 -timeout 10m ./e2e/...
 
 soak: build
 	VARVE_BINARY=$(CURDIR)/$(BINARY) VARVE_SOAK=$(SOAKTIME) $(STATIC) go test -tags e2e -count=1 -timeout 24h -v ./e2e/...

@@ -145,11 +145,13 @@ type views struct {
 
 // maintenance is the state of flushing, sealing and dropping.
 type maintenance struct {
-	sealMu   sync.Mutex // one seal at a time
-	lastSeal map[partition]time.Time
+	sealMu    sync.Mutex // one seal at a time
+	lastSeal  map[partition]time.Time
+	sealRests map[partition]time.Time // those whose seal failed: not before this time
 
 	flushMu     sync.Mutex // one flush at a time
 	generations openGenerations
+	unsettled   bool          // the last flush failed, and may be stored nevertheless
 	wake        chan struct{} // an epoch wants to be frozen
 
 	dropMu sync.Mutex // the horizon stands still while it is held
@@ -186,7 +188,7 @@ func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
 		store: full, options: o, log: o.Log,
 		table:       index.New(index.Options{Seed: o.Random()}),
 		views:       views{damaged: map[damage]struct{}{}, alive: map[uint64]struct{}{}},
-		maintenance: maintenance{wake: make(chan struct{}, 1), lastSeal: map[partition]time.Time{}},
+		maintenance: maintenance{wake: make(chan struct{}, 1), lastSeal: map[partition]time.Time{}, sealRests: map[partition]time.Time{}},
 	}
 	db.SetRetention(o.Retention)
 	db.metrics = newMetrics(db, o.Registerer)
@@ -196,7 +198,7 @@ func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
 	return db, nil
 }
 
-// Close waits for appends and flushes under way and releases memory. What is in
+// Close waits for appends, flushes and seals under way and releases memory. What is in
 // the log and not flushed is recovered by the next Open. The store stays open.
 func (db *DB) Close() error {
 	if db.closed.Swap(true) {
@@ -212,6 +214,8 @@ func (db *DB) Close() error {
 		e.active.Wait()
 	}
 	db.release(v)
+	db.sealMu.Lock() // a seal under way sees that the database is closed
+	defer db.sealMu.Unlock()
 	db.flushMu.Lock()
 	defer db.flushMu.Unlock()
 	db.viewMu.Lock()

@@ -54,7 +54,7 @@ func (db *DB) flush(ctx context.Context, e *heldEpoch) error {
 	db.dropMu.Lock()
 	err = f.commit(ctx, parts)
 	db.dropMu.Unlock()
-	if err != nil {
+	if db.unsettled = err != nil; err != nil {
 		f.undo()
 		return fmt.Errorf("flush epoch %d: %w", e.ID, err)
 	}

@@ -60,13 +60,28 @@ func (db *DB) loadMetadata() error {
 }
 
 // loadGenerations lists what can be read, and removes what was left behind by a
-// drop that did not come to its end.
+// drop that did not come to its end or did not know of it: a flush that was
+// reported as failed may be there all the same.
 func (db *DB) loadGenerations(ctx context.Context) error {
 	readable, orphans, err := block.List(db.store)
 	if err != nil {
 		return fmt.Errorf("list partitions: %w", err)
 	}
 	db.generations.next = 1
+	var batch kv.Batch
+	readable = slices.DeleteFunc(readable, func(g block.Generation) bool {
+		if g.ID.Start+g.Flushes[len(g.Flushes)-1].Width > db.horizon.Load() {
+			return false
+		}
+		g.DeleteSummaries(&batch)
+		orphans = append(orphans, g.ID)
+		return true
+	})
+	if len(batch.Ops()) > 0 {
+		if err := db.store.Apply(&batch, kv.Sync); err != nil {
+			return fmt.Errorf("drop partitions below the horizon: %w", err)
+		}
+	}
 	for _, id := range orphans {
 		db.generations.next = max(db.generations.next, id.Generation+1)
 		lower, upper := id.Span()

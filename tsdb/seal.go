@@ -45,16 +45,18 @@ func (db *DB) Seal(ctx context.Context) ([]SealReport, error) {
 	}
 	db.release(v)
 	var reports []SealReport
+	var failed error
 	for _, p := range slices.Compact(list) {
 		r, err := db.sealPartition(ctx, p, true, column.Balanced)
-		if err != nil {
-			return reports, err
+		failed = errors.Join(failed, err)
+		if ctx.Err() != nil {
+			break
 		}
 		if r.Inputs > 0 {
 			reports = append(reports, r)
 		}
 	}
-	return reports, nil
+	return reports, failed
 }
 
 // When partitions are sealed by themselves.
@@ -64,6 +66,7 @@ const (
 	sealGrace   = 15 * time.Minute // after a partition's end, for late samples
 	lateShare   = 16               // late samples are folded in above one in so many
 	lateAge     = 24 * time.Hour   // or after this time
+	sealRetry   = time.Hour        // after a seal that failed
 )
 
 // RunSeals seals partitions as they become due, until ctx ends.
@@ -82,7 +85,9 @@ func (db *DB) RunSeals(ctx context.Context) error {
 	}
 }
 
-// SealDue seals the partitions that are due at the present time of the clock.
+// SealDue seals the partitions that are due at the present time of the clock. One
+// that fails, as for damaged rows, stays as it is, and readable, and is left alone
+// for a while; the others do not wait for it.
 func (db *DB) SealDue(ctx context.Context) error {
 	if s, ok := db.store.(interface{ Full() bool }); ok && s.Full() {
 		return nil // a seal needs room for what it writes until its inputs go
@@ -93,12 +98,17 @@ func (db *DB) SealDue(ctx context.Context) error {
 	}
 	plans := db.planSeals(v, db.options.Now())
 	db.release(v)
+	var failed error
 	for _, p := range plans {
-		if _, err := db.sealPartition(ctx, p.partition, p.all, p.level); err != nil {
-			return err
+		if ctx.Err() != nil {
+			break
+		}
+		_, err := db.sealPartition(ctx, p.partition, p.all, p.level)
+		if err != nil && !errors.Is(err, errUnsettled) {
+			failed = errors.Join(failed, err) // damage in one must not stop the others
 		}
 	}
-	return nil
+	return failed
 }
 
 // sealPlan is a partition that is due.
@@ -136,6 +146,9 @@ func (db *DB) planSeals(v *view, now time.Time) []sealPlan {
 		if !known {
 			last = now
 			db.lastSeal[p] = now
+		}
+		if now.Before(db.sealRests[p]) {
+			continue
 		}
 		closed := now.UnixMilli() >= p.start+db.options.Width.Milliseconds()+sealGrace.Milliseconds()
 		switch {
@@ -179,10 +192,17 @@ func (db *DB) sealPartition(ctx context.Context, p partition, all bool, level co
 	if err == nil {
 		err = db.commitSeal(ctx, &s, sealed)
 	}
+	if errors.Is(err, errDropped) {
+		return report, nil
+	}
 	if err != nil {
-		db.metrics.sealFailures.Inc()
+		if ctx.Err() == nil {
+			db.metrics.sealFailures.Inc()
+			db.sealRests[p] = started.Add(sealRetry)
+		}
 		return report, fmt.Errorf("seal %s: %w", id, err)
 	}
+	delete(db.sealRests, p)
 	db.lastSeal[p] = started
 	report.Inputs = len(s.inputs)
 	report.Series, report.Samples = uint64(sealed.Flushes[0].NewSeries), sealed.Flushes[0].Samples
@@ -199,6 +219,9 @@ func (db *DB) sealPartition(ctx context.Context, p partition, all bool, level co
 func (db *DB) beginSeal(p partition) (*view, block.ID, error) {
 	db.flushMu.Lock()
 	defer db.flushMu.Unlock()
+	if db.unsettled {
+		return nil, block.ID{}, errUnsettled
+	}
 	db.generations.close(func(g *openGeneration) bool { return g.partition == p })
 	id := block.ID{Tenant: p.tenant, Resolution: block.Raw, Start: p.start, Generation: db.generations.next}
 	db.generations.next++
@@ -237,8 +260,14 @@ func (db *DB) commitSeal(ctx context.Context, s *sealer, sealed block.Generation
 	return nil
 }
 
-// errDropped means that retention dropped a partition while it was being sealed.
-var errDropped = errors.New("the partition was dropped meanwhile")
+var (
+	// errDropped means that retention dropped a partition while it was being sealed.
+	errDropped = errors.New("the partition was dropped meanwhile")
+	// errUnsettled means that a flush failed, and may be stored nevertheless. Its
+	// epoch counts as flushed then, so nothing may take those rows away until it
+	// has been flushed again.
+	errUnsettled = errors.New("a flush has to be tried again first")
+)
 
 // sealer merges generations.
 type sealer struct {
@@ -286,7 +315,7 @@ func (s *sealer) run(ctx context.Context) (block.Generation, error) {
 		}
 	}
 	for _, name := range sorted(names, nil) {
-		if err := ctx.Err(); err != nil {
+		if err := s.goOn(ctx); err != nil {
 			return block.Generation{}, err
 		}
 		list, err := s.metric(name)
@@ -297,7 +326,7 @@ func (s *sealer) run(ctx context.Context) (block.Generation, error) {
 			if err := s.addBlock(list[from:min(from+blockSeries, len(list))]); err != nil {
 				return block.Generation{}, err
 			}
-			if err := ctx.Err(); err != nil {
+			if err := s.goOn(ctx); err != nil {
 				return block.Generation{}, err
 			}
 		}
@@ -305,6 +334,14 @@ func (s *sealer) run(ctx context.Context) (block.Generation, error) {
 	generation, tables, err := s.writer.Finish()
 	s.tables = tables
 	return generation, err
+}
+
+// goOn returns an error when the seal has to end.
+func (s *sealer) goOn(ctx context.Context) error {
+	if s.db.closed.Load() {
+		return ErrClosed
+	}
+	return ctx.Err()
 }
 
 // metric returns the series of a metric in the order of the result.

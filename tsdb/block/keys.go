@@ -184,6 +184,9 @@ func List(r kv.Reader) (readable []Generation, orphans []ID, err error) {
 			}
 			g.Flushes = append(g.Flushes, s)
 		}
+		if err := it.Err(); err != nil { // a summary may be there and not be readable
+			return nil, nil, fmt.Errorf("read %s: %w", id, err)
+		}
 		if len(g.Flushes) > 0 {
 			readable = append(readable, g)
 		} else {

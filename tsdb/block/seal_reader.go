@@ -115,6 +115,9 @@ func (s *SealedReader) Floats(r *Reader, ordinals []uint32, wanted Range, visit 
 				return err
 			}
 		}
+		if err := it.Err(); !valid && err != nil {
+			return err // the next seek would forget it
+		}
 		next = end
 	}
 	return it.Err()

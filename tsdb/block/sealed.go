@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -38,6 +39,12 @@ func (s Slices) of(t int64) int {
 
 // end returns the end (exclusive) of a slice; the last one has none.
 func (s Slices) end(slice int) int64 { return s.Start + int64(slice+1)*s.Width }
+
+// sound reports whether there are slices, with ends that do not overflow.
+func (s Slices) sound() bool {
+	const far = math.MaxInt64 / 2
+	return s.Start > -far && s.Start < far && s.Width > 0 && s.Width < far/slicesMax && s.Count >= 1 && s.Count <= slicesMax
+}
 
 // slicesMax bounds the cells that a seal builds side by side.
 const slicesMax = 24
@@ -172,7 +179,7 @@ func decodeSealed(b []byte, start int64) (*Sealed, error) {
 		m.Series, m.Samples, m.Bytes = f.uvarint(), f.uvarint(), f.uvarint()
 		s.Metrics = append(s.Metrics, m)
 	}
-	if f.bad || len(f.b) > 0 || s.Slices.Width <= 0 || s.Slices.Count < 1 || s.Slices.Count > slicesMax {
+	if f.bad || len(f.b) > 0 || !s.Slices.sound() {
 		return nil, fmt.Errorf("%w: sealed summary", ErrCorrupt)
 	}
 	return s, nil
