@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"github.com/varve-db/varve/index"
 	"github.com/varve-db/varve/kv"
@@ -94,7 +95,9 @@ func (c *checker) note(key []byte, format string, args ...any) {
 	c.add(d)
 }
 
+// add lists a finding. Of an engine's error the first line says it.
 func (c *checker) add(d CheckDamage) {
+	d.Reason, _, _ = strings.Cut(d.Reason, "\n")
 	if c.report.Damaged++; len(c.report.Damage) < checkDamageKept {
 		c.report.Damage = append(c.report.Damage, d)
 	}
@@ -154,8 +157,8 @@ func (c *checker) run() error {
 		keyspace.Node: c.node, keyspace.FlushedEpochs: c.flushedEpoch, keyspace.WriteAhead: c.logRecords(),
 		keyspace.MetricMetadata: c.metadata, keyspace.Generic: c.generic,
 	}
-	for first := range 256 {
-		if err := c.family(byte(first), visits[byte(first)]); err != nil {
+	for _, f := range keyspace.Families() {
+		if err := c.family(f.Prefix, visits[f.Prefix]); err != nil {
 			return err
 		}
 	}
@@ -164,6 +167,9 @@ func (c *checker) run() error {
 		if err := c.generation(id, sizes[i]-1); err != nil {
 			return err
 		}
+	}
+	if err := c.strangers(); err != nil {
+		return err
 	}
 	if c.report.Samples > 0 {
 		c.report.BytesPerSample = float64(c.report.PartitionBytes) / float64(c.report.Samples)
@@ -175,24 +181,15 @@ func (c *checker) run() error {
 }
 
 // family walks the rows of a family other than partitions; what visit returns is
-// damage. Where there is no visit, reading them has to do. Rows that nobody owns
-// are noted by the first of them.
+// damage. Where there is no visit, reading them has to do.
 func (c *checker) family(first byte, visit func(key, value []byte) error) error {
-	_, owned := keyspace.Owner([]byte{first})
 	if first == keyspace.Partitions {
 		return nil
 	}
-	if owned {
-		size := c.size([]byte{first})
-		c.total += size
-		c.begin(size)
-	}
-	seen := false
+	size := c.size([]byte{first})
+	c.total += size
+	c.begin(size)
 	return c.rows.Walk(c.ctx, []byte{first}, func(key, value []byte) ([]byte, error) {
-		if !owned && !seen {
-			c.note(key, "no part of the program owns this row")
-			seen = true
-		}
 		if visit == nil {
 			return nil, nil
 		}
@@ -201,6 +198,34 @@ func (c *checker) family(first byte, visit func(key, value []byte) error) error 
 		}
 		return nil, nil
 	})
+}
+
+// strangers notes rows that nobody owns, by the first of each family. What cannot
+// be read there was met as a neighbour's already, if anything was.
+func (c *checker) strangers() error {
+	rows := c.rows
+	rows.Damaged = func(key []byte, err error) {
+		if c.report.Damaged == 0 {
+			c.rows.Damaged(key, err)
+		}
+	}
+	for first := range 256 {
+		if _, owned := keyspace.Owner([]byte{byte(first)}); owned {
+			continue
+		}
+		seen := false
+		err := rows.Walk(c.ctx, []byte{byte(first)}, func(key, _ []byte) ([]byte, error) {
+			if !seen {
+				c.note(key, "no part of the program owns this row")
+			}
+			seen = true
+			return nil, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // node checks an entry of the store's settings.
