@@ -24,6 +24,9 @@ type appendScratch struct {
 
 var appendScratches = sync.Pool{New: func() any { return new(appendScratch) }}
 
+// ownOrigin is the origin of what this node's clients send.
+const ownOrigin = 0
+
 // payloadKept bounds the buffers that go back to the pool.
 const payloadKept = 4 << 20
 
@@ -59,8 +62,10 @@ func (db *DB) Append(ctx context.Context, tenant series.TenantID, batch *series.
 	var created int
 	s.refs, created = db.table.Resolve(tenant, batch, epoch, s.refs[:0])
 	s.register = db.table.Registered(s.refs, epoch, s.register[:0])
+	counter := db.counter.Add(1)
+	e.note(ownOrigin, counter)
 	s.payload = s.writer.append(s.payload[:0], recordHeader{
-		Counter: db.counter.Add(1), Clock: db.tick(), Tenant: tenant,
+		Origin: ownOrigin, Counter: counter, Clock: db.tick(), Tenant: tenant,
 	}, batch, s.refs, s.register)
 	s.key = keyspace.AppendUint64(keyspace.AppendUint64(append(s.key[:0], keyspace.WriteAhead), e.ID), e.sequence.Add(1))
 

@@ -155,7 +155,7 @@ func (c *checker) run() error {
 	}
 	visits := map[byte]func(key, value []byte) error{
 		keyspace.Node: c.node, keyspace.FlushedEpochs: c.flushedEpoch, keyspace.WriteAhead: c.logRecords(),
-		keyspace.MetricMetadata: c.metadata, keyspace.Generic: c.generic,
+		keyspace.MetricMetadata: c.metadata, keyspace.Generic: c.generic, keyspace.Generations: c.directory,
 	}
 	for _, f := range keyspace.Families() {
 		if err := c.family(f.Prefix, visits[f.Prefix]); err != nil {
@@ -239,6 +239,14 @@ func (c *checker) node(key, value []byte) error {
 		}
 	}
 	return nil
+}
+
+// directory expects a summary of each generation that is listed.
+func (c *checker) directory(key, value []byte) error {
+	if len(value) != 0 {
+		return fmt.Errorf("%w: %d bytes in a row of the directory", kv.ErrCorrupt, len(value))
+	}
+	return block.CheckListed(c.rows.Reader, key)
 }
 
 func (c *checker) flushedEpoch(key, value []byte) error {

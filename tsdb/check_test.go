@@ -1,6 +1,7 @@
 package tsdb
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/kv/memkv"
 	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/tsdb/block"
 )
 
 // checkedStore holds something of every family.
@@ -133,6 +135,9 @@ func TestCheckOfDroppedGenerations(t *testing.T) {
 	for _, key := range rowsOf(t, store, 'm') {
 		var batch kv.Batch
 		batch.Delete(key)
+		listed := bytes.Clone(key[:len(block.ID{}.Prefix())])
+		listed[0] = 'D'
+		batch.Delete(listed)
 		if err := store.Apply(&batch, kv.Sync); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/varve-db/varve/index"
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/tsdb/block"
 	"github.com/varve-db/varve/tsdb/head"
 )
 
@@ -141,6 +142,9 @@ type views struct {
 	view    *view
 	alive   map[uint64]struct{} // epochs that some view names
 	damaged map[damage]struct{}
+	// unreadable are the generations whose summaries could not be read at the
+	// start. They are left as they are; answers about their time say so.
+	unreadable []block.ID
 }
 
 // maintenance is the state of flushing, sealing and dropping.
@@ -166,6 +170,20 @@ type openEpoch struct {
 
 	mu         sync.Mutex
 	partitions map[partition]struct{}
+	counters   []block.CounterRange // of the batches appended, at most one an origin
+}
+
+// note remembers that the epoch holds a batch.
+func (e *openEpoch) note(origin, counter uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.counters {
+		if c := &e.counters[i]; c.Origin == origin {
+			c.First, c.Last = min(c.First, counter), max(c.Last, counter)
+			return
+		}
+	}
+	e.counters = append(e.counters, block.CounterRange{Origin: origin, First: counter, Last: counter})
 }
 
 // partition names a window of a tenant.

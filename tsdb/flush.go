@@ -173,20 +173,27 @@ type flusher struct {
 // dropMu, so that the horizon does not move meanwhile.
 func (f *flusher) commit(ctx context.Context, parts []*part) error {
 	db := f.db
+	horizon := db.horizon.Load()
+	parts = slices.DeleteFunc(parts, func(p *part) bool {
+		return p.start+db.options.Width.Milliseconds() <= horizon // dropped while its samples were in the head
+	})
+	for _, p := range parts {
+		if g := db.generations.get(p.partition); len(g.Flushes) == 0 {
+			if err := f.writer.Set(g.ID.DirectoryKey(), nil); err != nil {
+				return err
+			}
+		}
+	}
 	mark := epochKey(keyspace.FlushedEpochs, f.epoch.ID)
 	if err := f.writer.Set(mark, nil); err != nil {
 		return err
 	}
-	if err := f.writer.Cut(); err != nil { // the mark's table must not span other families
+	if err := f.writer.Cut(); err != nil { // this table must not span other families
 		return err
 	}
-	horizon := db.horizon.Load()
 	for _, p := range parts {
 		if err := ctx.Err(); err != nil {
 			return err
-		}
-		if p.start+db.options.Width.Milliseconds() <= horizon {
-			continue // dropped while its samples were in the head
 		}
 		if err := f.add(p); err != nil {
 			return err
@@ -226,7 +233,7 @@ func (f *flusher) add(p *part) error {
 	g := f.db.generations.get(p.partition)
 	flush := block.Flush{
 		ID: g.ID, Number: g.nextFlush(), Width: f.db.options.Width.Milliseconds(),
-		Epoch: f.epoch.Epoch, Table: f.db.table, First: g.used,
+		Epoch: f.epoch.Epoch, Table: f.db.table, First: g.used, Counters: f.epoch.counters,
 		Members: make([]block.Member, 0, len(p.refs)),
 	}
 	for _, ref := range p.refs {

@@ -406,20 +406,22 @@ func (m *dbModel) flush() error { return m.db.Flush(context.Background()) }
 // equal and with other values.
 func (m *dbModel) flushAndRepeat() error {
 	before := map[block.ID]int{}
-	readable, _, err := block.List(m.store)
-	if err != nil {
+	var damage error
+	strange := func(key []byte, err error) { damage = fmt.Errorf("damage behind %x: %w", key, err) }
+	listed, err := block.List(context.Background(), m.store, strange)
+	if err = errors.Join(err, damage); err != nil {
 		return err
 	}
-	for _, g := range readable {
+	for _, g := range listed.Readable {
 		before[g.ID] = len(g.Flushes)
 	}
 	if err := m.flush(); err != nil {
 		return err
 	}
-	if readable, _, err = block.List(m.store); err != nil {
-		return err
+	if listed, err = block.List(context.Background(), m.store, strange); errors.Join(err, damage) != nil {
+		return errors.Join(err, damage)
 	}
-	for _, g := range readable {
+	for _, g := range listed.Readable {
 		for _, f := range g.Flushes[before[g.ID]:] {
 			rows, err := m.firstSamples(g, f)
 			if err != nil {

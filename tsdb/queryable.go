@@ -128,7 +128,7 @@ func (q *Querier) LabelNames(ctx context.Context, hints *storage.LabelHints, ms 
 		return sorted(names, hints), q.Warnings(), nil
 	}
 	for i := range q.readers {
-		if err := q.tolerate(q.readers[i].LabelNames(names), q.readers[i].held.ID, -1); err != nil {
+		if err := q.tolerate(q.readers[i].LabelNames(names), q.readers[i].held.ID, damagedIndex); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -145,7 +145,7 @@ func (q *Querier) LabelValues(ctx context.Context, name string, hints *storage.L
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		if err := q.tolerate(q.readerValues(&q.readers[i], name, ms, values), q.readers[i].held.ID, -1); err != nil {
+		if err := q.tolerate(q.readerValues(&q.readers[i], name, ms, values), q.readers[i].held.ID, damagedIndex); err != nil {
 			return nil, nil, err
 		}
 	}

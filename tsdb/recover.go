@@ -63,13 +63,27 @@ func (db *DB) loadMetadata() error {
 // drop that did not come to its end or did not know of it: a flush that was
 // reported as failed may be there all the same.
 func (db *DB) loadGenerations(ctx context.Context) error {
-	readable, orphans, err := block.List(db.store)
+	listed, err := block.List(ctx, db.store, func(key []byte, err error) {
+		db.metrics.damaged.Inc()
+		db.log.Error("rows of a partition cannot be read", "behind", fmt.Sprintf("%x", key), "error", err)
+	})
 	if err != nil {
 		return fmt.Errorf("list partitions: %w", err)
 	}
 	db.generations.next = 1
+	orphans := listed.Orphans
 	var batch kv.Batch
-	readable = slices.DeleteFunc(readable, func(g block.Generation) bool {
+	for _, g := range listed.Damaged {
+		db.generations.next = max(db.generations.next, g.ID.Generation+1)
+		if g.ID.Start+db.options.Width.Milliseconds() <= db.horizon.Load() {
+			block.Generation{ID: g.ID}.DeleteSummaries(&batch)
+			orphans = append(orphans, g.ID)
+			continue
+		}
+		db.unreadable = append(db.unreadable, g.ID)
+		db.noteDamage(damage{g.ID, damagedWhole}, g.Err)
+	}
+	readable := slices.DeleteFunc(listed.Readable, func(g block.Generation) bool {
 		if g.ID.Start+g.Flushes[len(g.Flushes)-1].Width > db.horizon.Load() {
 			return false
 		}
@@ -93,9 +107,21 @@ func (db *DB) loadGenerations(ctx context.Context) error {
 		for _, g := range readable {
 			db.generations.next = max(db.generations.next, g.ID.Generation+1)
 			v.setGeneration(g)
+			db.continueCounter(g)
 		}
 	})
 	return nil
+}
+
+// continueCounter goes on counting batches where the generation's end.
+func (db *DB) continueCounter(g block.Generation) {
+	for _, f := range g.Flushes {
+		for _, c := range f.Counters {
+			if c.Origin == ownOrigin {
+				db.counter.Store(max(db.counter.Load(), c.Last))
+			}
+		}
+	}
 }
 
 // dropFlushedLog removes the log rows of epochs that are marked as flushed, then
@@ -207,6 +233,7 @@ func (r *replayer) apply(value []byte) error {
 		db.clock.Store(rec.Clock)
 	}
 	db.counter.Store(max(db.counter.Load(), rec.Counter))
+	db.epoch.note(rec.Origin, rec.Counter)
 	r.labels.Reset()
 	for _, g := range rec.Registrations {
 		r.labels.AddEncodedRow(g.Labels)

@@ -186,7 +186,14 @@ func (db *DB) sealPartition(ctx context.Context, p partition, all bool, level co
 		db.lastSeal[p] = started
 		return report, nil
 	}
+	var counters []block.CounterRange
+	for _, in := range s.inputs {
+		for _, f := range in.held.Flushes {
+			counters = append(counters, f.Counters...)
+		}
+	}
 	s.writer = block.NewSealWriter(db.store, id, db.options.Width.Milliseconds(), s.slices(), level)
+	s.writer.Covers(counters)
 	defer s.writer.Abandon()
 	sealed, err := s.run(ctx)
 	if err == nil {

@@ -184,8 +184,9 @@ func sealFault(t *testing.T, store *cutStore, truth sealTruth, n int) (where str
 		t.Fatalf("%s: open: %v", what, err)
 	}
 	defer again.Close()
-	if _, orphans, err := block.List(store); err != nil || len(orphans) > 0 {
-		t.Fatalf("%s: orphans %v are left, %v", what, orphans, err)
+	listed, err := block.List(ctx, store, func(key []byte, err error) { t.Errorf("%s: damage behind %x: %v", what, key, err) })
+	if err != nil || len(listed.Orphans)+len(listed.Damaged) > 0 {
+		t.Fatalf("%s: %+v is left, %v", what, listed, err)
 	}
 	mustEqualTruth(t, again, truth, what+", reopened")
 	mustSeal(t, again)

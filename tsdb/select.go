@@ -70,6 +70,11 @@ func (db *DB) Querier(tenant series.TenantID, mint, maxt int64) (*Querier, error
 			q.readers = append(q.readers, r)
 		}
 	}
+	for _, id := range db.unreadable {
+		if id.Tenant == tenant && id.Start <= q.maxt && id.Start+db.options.Width.Milliseconds() > q.mint {
+			q.warn(damage{id, damagedWhole})
+		}
+	}
 	return q, nil
 }
 
@@ -84,11 +89,18 @@ func (q *Querier) Close() error {
 	return nil
 }
 
-// damage names rows that cannot be read: a flush of a generation, or its index.
+// damage names rows that cannot be read: a flush of a generation, or its index,
+// or all of it.
 type damage struct {
 	id    block.ID
-	flush int64 // -1: the index
+	flush int64
 }
+
+// In place of a flush.
+const (
+	damagedIndex = -1
+	damagedWhole = -2
+)
 
 // tolerate turns an error about damaged rows into a warning; other errors are
 // returned. What is damaged is left out of the answer.
@@ -97,15 +109,23 @@ func (q *Querier) tolerate(err error, id block.ID, flush int64) error {
 		!errors.Is(err, chunks.ErrCorrupt) && !errors.Is(err, column.ErrCorrupt) {
 		return err
 	}
-	what := "the index"
-	if flush >= 0 {
-		what = fmt.Sprintf("flush %d", flush)
-	}
 	q.db.noteDamage(damage{id, flush}, err)
+	q.warn(damage{id, flush})
+	return nil
+}
+
+// warn adds to the answer what it lacks.
+func (q *Querier) warn(d damage) {
+	what := fmt.Sprintf("flush %d of %s", d.flush, d.id)
+	switch d.flush {
+	case damagedIndex:
+		what = fmt.Sprintf("the index of %s", d.id)
+	case damagedWhole:
+		what = d.id.String()
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.warnings.Add(fmt.Errorf("incomplete answer: %s of %s is damaged and left out", what, id))
-	return nil
+	q.warnings.Add(fmt.Errorf("incomplete answer: %s is damaged and left out", what))
 }
 
 // noteDamage logs and counts damage once.
@@ -171,7 +191,7 @@ func (q *Querier) selectSeries(ctx context.Context, mint, maxt int64, ms []*labe
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := q.tolerate(b.addReader(ctx, i, prepared), q.readers[i].held.ID, -1); err != nil {
+		if err := q.tolerate(b.addReader(ctx, i, prepared), q.readers[i].held.ID, damagedIndex); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,9 @@ package keyspace
 // The first byte of every key names its family, and with it the one package
 // that writes there.
 const (
+	// Generations lists the generations that are readable: D | what follows P in
+	// the keys of their rows.
+	Generations byte = 'D'
 	// WriteAhead holds the write batches of epochs that are not yet flushed:
 	// W | epoch u64 | sequence u64.
 	WriteAhead byte = 'W'
@@ -31,6 +34,7 @@ type Family struct {
 // Families returns the table of owners in key order.
 func Families() []Family {
 	return []Family{
+		{Generations, "tsdb", "directory of the readable generations"},
 		{FlushedEpochs, "tsdb", "marks of flushed epochs"},
 		{Generic, "kv/api", "rows of the generic keyspaces"},
 		{MetricMetadata, "tsdb", "type, unit and help of metrics"},

@@ -1,9 +1,12 @@
 package block
 
 import (
+	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/varve-db/varve/kv"
@@ -84,9 +87,32 @@ type Summary struct {
 	ChunkBytes   uint64
 	MinTime      int64 // of its samples and exemplars, milliseconds
 	MaxTime      int64
+	// Counters are the ranges of the origins' batch counters that the flush
+	// covers, by origin and counter.
+	Counters []CounterRange
 
 	// Sealed is set for a sealed generation, whose only flush this is.
 	Sealed *Sealed
+}
+
+// CounterRange is the batches First to Last of an origin; origin 0 is the node
+// and incarnation that own the folder.
+type CounterRange struct{ Origin, First, Last uint64 }
+
+// MergeCounters returns the union of ranges, sorted, with neighbours joined.
+func MergeCounters(ranges []CounterRange) []CounterRange {
+	slices.SortFunc(ranges, func(a, b CounterRange) int {
+		return cmp.Or(cmp.Compare(a.Origin, b.Origin), cmp.Compare(a.First, b.First))
+	})
+	var out []CounterRange
+	for _, r := range ranges {
+		if n := len(out); n > 0 && out[n-1].Origin == r.Origin && r.First <= out[n-1].Last+1 {
+			out[n-1].Last = max(out[n-1].Last, r.Last)
+		} else {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // A summary row is
@@ -96,6 +122,8 @@ type Summary struct {
 //	chunk bytes    uvarint each
 //	min time       varint   less the window's start
 //	span           uvarint  max time less min time
+//	counters       uvarint number, then for each: uvarint origin, first, last less
+//	               first
 //	sealed         u8 1 and what Sealed.append writes, or u8 0
 const summaryVersion = 1
 
@@ -108,6 +136,12 @@ func (s Summary) append(dst []byte, start int64) []byte {
 	}
 	dst = binary.AppendVarint(dst, s.MinTime-start)
 	dst = binary.AppendUvarint(dst, uint64(s.MaxTime-s.MinTime))
+	dst = binary.AppendUvarint(dst, uint64(len(s.Counters)))
+	for _, c := range s.Counters {
+		dst = binary.AppendUvarint(dst, c.Origin)
+		dst = binary.AppendUvarint(dst, c.First)
+		dst = binary.AppendUvarint(dst, c.Last-c.First)
+	}
 	if s.Sealed == nil {
 		return append(dst, 0)
 	}
@@ -119,39 +153,28 @@ func decodeSummary(value []byte, flush uint32, start int64) (Summary, error) {
 	if len(value) == 0 || value[0] != summaryVersion {
 		return s, fmt.Errorf("%w: summary of flush %d has an unknown version", ErrCorrupt, flush)
 	}
-	b := value[1:]
-	var fields [8]uint64
-	for i := range fields {
-		u, n := binary.Uvarint(b)
-		if n <= 0 {
-			return s, fmt.Errorf("%w: summary of flush %d is cut off", ErrCorrupt, flush)
-		}
-		fields[i], b = u, b[n:]
+	f := fields{b: value[1:]}
+	s.Epoch, s.Width, s.Shards = f.uvarint(), int64(f.uvarint()), uint16(f.uvarint())
+	s.FirstOrdinal, s.NewSeries = uint32(f.uvarint()), uint32(f.uvarint())
+	s.Samples, s.Exemplars, s.ChunkBytes = f.uvarint(), f.uvarint(), f.uvarint()
+	s.MinTime = start + f.varint()
+	s.MaxTime = s.MinTime + int64(f.uvarint())
+	for range f.count(3) {
+		c := CounterRange{Origin: f.uvarint(), First: f.uvarint()}
+		c.Last = c.First + f.uvarint()
+		s.Counters = append(s.Counters, c)
 	}
-	minTime, n := binary.Varint(b)
-	if n <= 0 {
-		return s, fmt.Errorf("%w: summary of flush %d is cut off", ErrCorrupt, flush)
-	}
-	span, m := binary.Uvarint(b[n:])
-	if m <= 0 || n+m == len(b) {
-		return s, fmt.Errorf("%w: summary of flush %d is cut off", ErrCorrupt, flush)
-	}
-	switch b = b[n+m:]; {
-	case b[0] == 0 && len(b) == 1:
-	case b[0] == 1:
-		sealed, err := decodeSealed(b[1:], start)
+	mark := f.take(1)
+	switch {
+	case f.bad || mark[0] > 1 || mark[0] == 0 && len(f.b) > 0:
+		return s, fmt.Errorf("%w: summary of flush %d", ErrCorrupt, flush)
+	case mark[0] == 1:
+		sealed, err := decodeSealed(f.b, start)
 		if err != nil {
 			return s, fmt.Errorf("summary of flush %d: %w", flush, err)
 		}
 		s.Sealed = sealed
-	default:
-		return s, fmt.Errorf("%w: summary of flush %d", ErrCorrupt, flush)
 	}
-	s.Epoch, s.Width, s.Shards = fields[0], int64(fields[1]), uint16(fields[2])
-	s.FirstOrdinal, s.NewSeries = uint32(fields[3]), uint32(fields[4])
-	s.Samples, s.Exemplars, s.ChunkBytes = fields[5], fields[6], fields[7]
-	s.MinTime = start + minTime
-	s.MaxTime = s.MinTime + int64(span)
 	return s, nil
 }
 
@@ -161,40 +184,122 @@ type Generation struct {
 	Flushes []Summary // ascending
 }
 
-// List returns the readable generations of the keyspace, in key order, and the
-// generations that have rows but no summary, which nothing can read.
-func List(r kv.Reader) (readable []Generation, orphans []ID, err error) {
-	it, err := r.Scan([]byte{keyspace.Partitions}, []byte{keyspace.Partitions + 1})
+// DirectoryKey returns the key of the row that lists the generation. It comes and
+// goes with the first and the last summary, and makes generations known whose own
+// rows cannot be read.
+func (id ID) DirectoryKey() []byte {
+	key := id.Prefix()
+	key[0] = keyspace.Generations
+	return key
+}
+
+// Listing is what there is of partitions, each list in key order.
+type Listing struct {
+	Readable []Generation
+	// Orphans have rows but are not in the directory: nothing can read them.
+	Orphans []ID
+	// Damaged are in the directory, but have a summary that cannot be read.
+	Damaged []DamagedGeneration
+}
+
+// DamagedGeneration is a generation that is left out, and why.
+type DamagedGeneration struct {
+	ID  ID
+	Err error
+}
+
+// List returns the generations of the keyspace. damaged is told of other rows of
+// partitions that cannot be read.
+func List(ctx context.Context, r kv.Reader, damaged func(key []byte, err error)) (l Listing, err error) {
+	directory, err := readDirectory(r)
 	if err != nil {
-		return nil, nil, err
+		return l, fmt.Errorf("read the directory of generations: %w", err)
+	}
+	known := map[ID]bool{}
+	for _, id := range directory {
+		known[id] = true
+		g, err := readSummaries(r, id)
+		if err == nil && len(g.Flushes) == 0 {
+			err = fmt.Errorf("%w: no summary", ErrCorrupt)
+		}
+		switch {
+		case IsDamage(err):
+			l.Damaged = append(l.Damaged, DamagedGeneration{id, err})
+		case err != nil:
+			return l, fmt.Errorf("read %s: %w", id, err)
+		default:
+			l.Readable = append(l.Readable, g)
+		}
+	}
+	ids, err := Rows{Reader: r, Damaged: damaged}.IDs(ctx)
+	for _, id := range ids {
+		if !known[id] {
+			l.Orphans = append(l.Orphans, id)
+		}
+	}
+	return l, err
+}
+
+func readDirectory(r kv.Reader) (ids []ID, err error) {
+	lower := []byte{keyspace.Generations}
+	it, err := r.Scan(lower, keyspace.PrefixEnd(lower))
+	if err != nil {
+		return nil, err
 	}
 	defer it.Close()
-	for ok := it.SeekGE([]byte{keyspace.Partitions}); ok; {
-		id, _, err := cutID(it.Key())
+	for ok := it.SeekGE(lower); ok; ok = it.Next() {
+		id, err := cutDirectoryKey(it.Key())
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		prefix := id.Prefix()
-		g := Generation{ID: id}
-		from := append(prefix[:len(prefix):len(prefix)], familySummary)
-		for ok = it.SeekGE(from); ok && len(it.Key()) == len(from)+4 && string(it.Key()[:len(from)]) == string(from); ok = it.Next() {
-			s, err := decodeSummary(it.Value(), binary.BigEndian.Uint32(it.Key()[len(from):]), id.Start)
-			if err != nil {
-				return nil, nil, fmt.Errorf("read %s: %w", id, err)
-			}
-			g.Flushes = append(g.Flushes, s)
-		}
-		if err := it.Err(); err != nil { // a summary may be there and not be readable
-			return nil, nil, fmt.Errorf("read %s: %w", id, err)
-		}
-		if len(g.Flushes) > 0 {
-			readable = append(readable, g)
-		} else {
-			orphans = append(orphans, id)
-		}
-		ok = it.SeekGE(keyspace.PrefixEnd(prefix))
+		ids = append(ids, id)
 	}
-	return readable, orphans, it.Err()
+	return ids, it.Err()
+}
+
+func cutDirectoryKey(key []byte) (ID, error) {
+	row := append([]byte{keyspace.Partitions}, key[1:]...)
+	id, rest, err := cutID(row)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%w: directory key of %d bytes", ErrCorrupt, len(key))
+	}
+	return id, err
+}
+
+// CheckListed returns an error if the generation that a row of the directory
+// lists has no summary that can be read.
+func CheckListed(r kv.Reader, key []byte) error {
+	id, err := cutDirectoryKey(key)
+	if err != nil {
+		return err
+	}
+	g, err := readSummaries(r, id)
+	if err == nil && len(g.Flushes) == 0 {
+		err = fmt.Errorf("%w: %s is listed and has no summary", ErrCorrupt, id)
+	}
+	return err
+}
+
+func readSummaries(r kv.Reader, id ID) (Generation, error) {
+	g := Generation{ID: id}
+	lower := append(id.Prefix(), familySummary)
+	it, err := r.Scan(lower, keyspace.PrefixEnd(lower))
+	if err != nil {
+		return g, err
+	}
+	defer it.Close()
+	for ok := it.SeekGE(lower); ok; ok = it.Next() {
+		value := it.Value()
+		if value == nil || len(it.Key()) != len(lower)+4 {
+			return g, errors.Join(it.Err(), ErrCorrupt)
+		}
+		s, err := decodeSummary(value, binary.BigEndian.Uint32(it.Key()[len(lower):]), id.Start)
+		if err != nil {
+			return g, err
+		}
+		g.Flushes = append(g.Flushes, s)
+	}
+	return g, it.Err()
 }
 
 // DeleteSummaries adds to batch the writes after which the generation is not
@@ -202,6 +307,7 @@ func List(r kv.Reader) (readable []Generation, orphans []ID, err error) {
 func (g Generation) DeleteSummaries(batch *kv.Batch) {
 	from := append(g.ID.Prefix(), familySummary)
 	batch.DeleteRange(from, keyspace.PrefixEnd(from))
+	batch.Delete(g.ID.DirectoryKey())
 }
 
 // Span returns the bounds of the generation's keys.

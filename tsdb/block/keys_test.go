@@ -2,6 +2,7 @@ package block
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"reflect"
@@ -69,7 +70,8 @@ var goldenSummaries = []struct {
 	{Summary{
 		Flush: 2, Epoch: 300, Width: 86400000, Shards: 1, FirstOrdinal: 7, NewSeries: 2, Samples: 1000, Exemplars: 1,
 		ChunkBytes: 4096, MinTime: 86400000 - 5, MaxTime: 86400000 + 995,
-	}, "01" + "ac02" + "80b89929" + "01" + "07" + "02" + "e807" + "01" + "8020" + "09" + "e807" + "00"},
+		Counters: []CounterRange{{Origin: 0, First: 10, Last: 20}},
+	}, "01" + "ac02" + "80b89929" + "01" + "07" + "02" + "e807" + "01" + "8020" + "09" + "e807" + "01000a0a" + "00"},
 	{Summary{
 		Width: 86400000, Shards: 1, NewSeries: 2, Samples: 1000, ChunkBytes: 500, MinTime: 86400000, MaxTime: 86401000,
 		Sealed: &Sealed{
@@ -77,7 +79,7 @@ var goldenSummaries = []struct {
 			Digests: []Digest{{Start: 86400000, Sum: [2]uint64{1, 2}}},
 			Metrics: []MetricUse{{Name: "up", Series: 2, Samples: 1000, Bytes: 400}},
 		},
-	}, "01" + "00" + "80b89929" + "01" + "00" + "02" + "e807" + "00" + "f403" + "00" + "e807" +
+	}, "01" + "00" + "80b89929" + "01" + "00" + "02" + "e807" + "00" + "f403" + "00" + "e807" + "00" +
 		"01" + "00" + "f503" + "02" + "03" +
 		"01" + "00" + "0100000000000000" + "0200000000000000" +
 		"01" + "027570" + "02" + "e807" + "9003"},
@@ -141,31 +143,46 @@ func TestList(t *testing.T) {
 	if err := store.Apply(&batch, kv.NoSync); err != nil {
 		t.Fatal(err)
 	}
-	readable, orphans, err := List(store)
-	if err != nil || !reflect.DeepEqual(readable, []Generation{g, last}) || !reflect.DeepEqual(orphans, []ID{b}) {
-		t.Fatalf("readable %+v, orphans %+v, %v", readable, orphans, err)
+	if l := list(t, store); !reflect.DeepEqual(l, Listing{Readable: []Generation{g, last}, Orphans: []ID{b}}) {
+		t.Fatalf("listed %+v", l)
 	}
 	batch.Reset()
 	g.DeleteSummaries(&batch)
 	if err := store.Apply(&batch, kv.NoSync); err != nil {
 		t.Fatal(err)
 	}
-	if readable, orphans, err = List(store); err != nil || len(readable) != 1 || len(orphans) != 2 {
-		t.Fatalf("after the deletion: readable %+v, orphans %+v, %v", readable, orphans, err)
+	if l := list(t, store); len(l.Readable) != 1 || len(l.Orphans) != 2 {
+		t.Fatalf("after the deletion: %+v", l)
 	}
-	for _, bad := range []string{"50" + "00", goldenPrefix + "6d" + "00000000"} {
-		key, err := hex.DecodeString(bad)
-		if err != nil {
-			t.Fatal(err)
-		}
-		damaged := memkv.New(memkv.Options{})
-		batch.Reset()
-		batch.Set(key, []byte{9})
-		if err := damaged.Apply(&batch, kv.NoSync); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := List(damaged); !errors.Is(err, ErrCorrupt) {
-			t.Errorf("key %s: %v", bad, err)
-		}
+}
+
+// list lists the generations of a store whose keys are all whole.
+func list(t testing.TB, r kv.Reader) Listing {
+	t.Helper()
+	l, err := List(context.Background(), r, func(key []byte, err error) { t.Errorf("damage behind %x: %v", key, err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// TestListDamaged expects what can be read to be listed beside what cannot.
+func TestListDamaged(t *testing.T) {
+	store := memkv.New(memkv.Options{})
+	var batch kv.Batch
+	damagedID, whole := goldenID, Generation{ID: goldenID, Flushes: []Summary{{Width: 1, MinTime: goldenID.Start, MaxTime: goldenID.Start}}}
+	whole.ID.Generation++
+	whole.AddSummary(&batch)
+	batch.Set(damagedID.DirectoryKey(), nil)
+	batch.Set(append(damagedID.Prefix(), familySummary, 0, 0, 0, 0), []byte{9})
+	batch.Set([]byte{'P', 0}, []byte{1})
+	if err := store.Apply(&batch, kv.NoSync); err != nil {
+		t.Fatal(err)
+	}
+	strange := 0
+	l, err := List(t.Context(), store, func([]byte, error) { strange++ })
+	if err != nil || strange != 1 || len(l.Damaged) != 1 || l.Damaged[0].ID != damagedID || !errors.Is(l.Damaged[0].Err, ErrCorrupt) ||
+		!reflect.DeepEqual(l.Readable, []Generation{whole}) || len(l.Orphans) != 0 {
+		t.Fatalf("%d strange keys, %+v, %v", strange, l, err)
 	}
 }

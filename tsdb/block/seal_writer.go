@@ -69,6 +69,9 @@ func NewSealWriter(ingester kv.Ingester, id ID, width int64, s Slices, level col
 	return w
 }
 
+// Covers says which of the origins' batches the generation holds.
+func (w *SealWriter) Covers(counters []CounterRange) { w.summary.Counters = MergeCounters(counters) }
+
 func (w *SealWriter) writers() []*Writer {
 	return []*Writer{w.histograms, w.postings, w.labels, w.times, w.values, w.exemplars}
 }
@@ -333,6 +336,7 @@ func (w *SealWriter) addIndex() error {
 
 // AddSummary adds to batch the row that makes the generation readable.
 func (g Generation) AddSummary(batch *kv.Batch) {
+	batch.Set(g.ID.DirectoryKey(), nil)
 	for _, s := range g.Flushes {
 		key := keyspace.AppendUint32(append(g.ID.Prefix(), familySummary), s.Flush)
 		batch.Set(key, s.append(nil, g.ID.Start))

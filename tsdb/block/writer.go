@@ -93,6 +93,8 @@ type Flush struct {
 	Members []Member    // ascending by ordinal; series with samples in the window
 	New     []index.Ref // the members that have no labels in the generation yet, in ordinal order
 	First   uint32      // ordinal of New[0]
+	// Counters are the origins' batches that the epoch holds.
+	Counters []CounterRange
 }
 
 // AddFlush adds the rows of f and returns its summary; conflicts counts the
@@ -100,7 +102,7 @@ type Flush struct {
 func (w *Writer) AddFlush(f *Flush) (s Summary, conflicts int, err error) {
 	s = Summary{
 		Flush: f.Number, Epoch: f.Epoch.ID, Width: f.Width, Shards: 1,
-		FirstOrdinal: f.First, NewSeries: uint32(len(f.New)), MinTime: f.ID.Start + f.Width, MaxTime: f.ID.Start,
+		FirstOrdinal: f.First, NewSeries: uint32(len(f.New)), Counters: f.Counters, MinTime: f.ID.Start + f.Width, MaxTime: f.ID.Start,
 	}
 	prefix := f.ID.Prefix()
 	exemplars, conflicts, err := w.addChunks(f, prefix, &s)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -113,6 +114,11 @@ func TestWriterWritesWhatReaderReads(t *testing.T) {
 			ordinals = append(ordinals, ref)
 		}
 		w := NewWriter(store)
+		if number == 0 { // the caller of AddFlush lists a new generation
+			if err := w.Set(goldenID.DirectoryKey(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
 		summary, conflicts, err := w.AddFlush(&f)
 		if err != nil || conflicts != 0 {
 			t.Fatal(conflicts, err)
@@ -127,9 +133,9 @@ func TestWriterWritesWhatReaderReads(t *testing.T) {
 		w.Abandon() // after an ingest: nothing
 		g.Flushes = append(g.Flushes, summary)
 	}
-	listed, _, err := List(store)
-	if err != nil || len(listed) != 1 || !slices.Equal(listed[0].Flushes, g.Flushes) {
-		t.Fatalf("listed %+v, %v, want %+v", listed, err, g)
+	listed := list(t, store).Readable
+	if len(listed) != 1 || !reflect.DeepEqual(listed[0].Flushes, g.Flushes) {
+		t.Fatalf("listed %+v, want %+v", listed, g)
 	}
 	// A reader of the first flush does not see the second.
 	old := Generation{ID: g.ID, Flushes: g.Flushes[:1]}

@@ -13,19 +13,22 @@
 //	go test ./codec -run '^$' -bench 'Decode/node_1s/'    one data set
 //
 // The names are BenchmarkDecode/<data>/<codec>/<samples per chunk>, and so for
-// BenchmarkEncode. Compare the metric min-ns/sample, that of the fastest pass:
-// other work on the machine adds to a pass but never takes from it. Pin the
-// process to one core (taskset -c 1) and repeat the whole command rather than
-// raising -count, so that the codecs take turns.
+// BenchmarkEncode. Compare the metric min-ns/sample, the processor time of the
+// fastest pass: other work on the machine adds to a pass but never takes from
+// it. values-ns/sample is the part of it that values take. Pin the process to
+// one core (taskset -c 1), and repeat the whole command rather than raising
+// -count, so that the codecs take turns.
 //
 // What is counted, in bytes/sample and in time:
 //
 //   - Varve: cells of 64 series with their heads and checksums, and each distinct
-//     column of timestamps once, which is also decoded once. The metric
-//     alone-ns/sample is the time if each chunk's timestamps are decoded anew.
+//     column of timestamps once. It is also decoded once, as a query does. The
+//     metric alone-ns/sample is the time if every chunk decodes its timestamps
+//     anew, which no reader does.
 //   - VictoriaMetrics: values, timestamps unless they are those of the block
 //     before (its own rule), and block headers, compressed as its storage does
-//     it. Decoding leaves the headers out, which it caches decompressed.
+//     it. It decodes timestamps for each block, shared or not; headers, which it
+//     caches, are not decoded here.
 //   - Prometheus: chunks with the length, encoding and checksum of a segment
 //     file. At most 120 samples a chunk.
 //
