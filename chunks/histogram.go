@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/value"
+
+	"github.com/varve-db/varve/internal/fields"
 )
 
 // A native histogram in the log and in the head is a self-contained record:
@@ -91,14 +93,14 @@ func IsFloatHistogram(record []byte) bool { return record[0]&histogramFloat != 0
 // DecodeHistogram decodes a record; exactly one of the results is not nil
 // unless the record is corrupt. The results own their memory.
 func DecodeHistogram(record []byte) (*histogram.Histogram, *histogram.FloatHistogram, error) {
-	r := recordReader{src: record}
-	flags := r.byte()
+	r := recordReader{fields.New(record)}
+	flags := r.Byte()
 	hint := histogram.CounterResetHint(flags & histogramHintMask >> histogramHintShift)
-	schema := int32(r.varint())
-	threshold := r.float()
+	schema := int32(r.Varint())
+	threshold := r.Float()
 	if flags&histogramFloat != 0 {
 		h := &histogram.FloatHistogram{CounterResetHint: hint, Schema: schema, ZeroThreshold: threshold}
-		h.ZeroCount, h.Count, h.Sum = r.float(), r.float(), r.float()
+		h.ZeroCount, h.Count, h.Sum = r.Float(), r.Float(), r.Float()
 		h.PositiveSpans, h.NegativeSpans = r.spans(), r.spans()
 		h.PositiveBuckets, h.NegativeBuckets, h.CustomValues = r.floats(), r.floats(), r.floats()
 		if err := r.end(); err != nil {
@@ -107,7 +109,7 @@ func DecodeHistogram(record []byte) (*histogram.Histogram, *histogram.FloatHisto
 		return nil, h, nil
 	}
 	h := &histogram.Histogram{CounterResetHint: hint, Schema: schema, ZeroThreshold: threshold}
-	h.ZeroCount, h.Count, h.Sum = r.uvarint(), r.uvarint(), r.float()
+	h.ZeroCount, h.Count, h.Sum = r.Uvarint(), r.Uvarint(), r.Float()
 	h.PositiveSpans, h.NegativeSpans = r.spans(), r.spans()
 	h.PositiveBuckets, h.NegativeBuckets, h.CustomValues = r.varints(), r.varints(), r.floats()
 	if err := r.end(); err != nil {
@@ -149,19 +151,19 @@ func CanonicalHistogram(record []byte) []byte {
 
 // histogramCount returns the count, 0 for a stale marker.
 func histogramCount(record []byte) float64 {
-	r := recordReader{src: record}
-	isFloat := r.byte()&histogramFloat != 0
-	r.varint()
-	r.float()
+	r := recordReader{fields.New(record)}
+	isFloat := r.Byte()&histogramFloat != 0
+	r.Varint()
+	r.Float()
 	var count float64
 	if isFloat {
-		r.float()
-		count = r.float()
+		r.Float()
+		count = r.Float()
 	} else {
-		r.uvarint()
-		count = float64(r.uvarint())
+		r.Uvarint()
+		count = float64(r.Uvarint())
 	}
-	if value.IsStaleNaN(r.float()) {
+	if value.IsStaleNaN(r.Float()) {
 		return 0
 	}
 	return count
@@ -179,103 +181,48 @@ func withUnknownReset(record []byte) []byte {
 	return out
 }
 
-// recordReader reads fields one after the other; the first failure sticks, and
-// everything after it reads as zero.
-type recordReader struct {
-	src []byte
-	at  int
-	bad bool
-}
-
-func (r *recordReader) fail() { r.bad, r.at = true, len(r.src) }
-
-func (r *recordReader) byte() byte {
-	if r.at >= len(r.src) {
-		r.fail()
-		return 0
-	}
-	r.at++
-	return r.src[r.at-1]
-}
-
-func (r *recordReader) uvarint() uint64 {
-	u, n := binary.Uvarint(r.src[r.at:])
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.at += n
-	return u
-}
-
-func (r *recordReader) varint() int64 {
-	v, n := binary.Varint(r.src[r.at:])
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.at += n
-	return v
-}
-
-func (r *recordReader) float() float64 {
-	if len(r.src)-r.at < 8 {
-		r.fail()
-		return 0
-	}
-	r.at += 8
-	return math.Float64frombits(binary.LittleEndian.Uint64(r.src[r.at-8:]))
-}
-
-// count reads the number of elements that take at least size bytes each.
-func (r *recordReader) count(size int) int {
-	n := r.uvarint()
-	if n > uint64((len(r.src)-r.at)/size) {
-		r.fail()
-		return 0
-	}
-	return int(n)
-}
+// recordReader reads a record's fields.
+type recordReader struct{ fields.Reader }
 
 func (r *recordReader) spans() []histogram.Span {
-	n := r.count(2)
+	n := r.Count(2)
 	if n == 0 {
 		return nil
 	}
 	spans := make([]histogram.Span, n)
 	for i := range spans {
-		spans[i] = histogram.Span{Offset: int32(r.varint()), Length: uint32(r.uvarint())}
+		spans[i] = histogram.Span{Offset: int32(r.Varint()), Length: uint32(r.Uvarint())}
 	}
 	return spans
 }
 
 func (r *recordReader) varints() []int64 {
-	n := r.count(1)
+	n := r.Count(1)
 	if n == 0 {
 		return nil
 	}
 	out := make([]int64, n)
 	for i := range out {
-		out[i] = r.varint()
+		out[i] = r.Varint()
 	}
 	return out
 }
 
 func (r *recordReader) floats() []float64 {
-	n := r.count(8)
+	n := r.Count(8)
 	if n == 0 {
 		return nil
 	}
 	out := make([]float64, n)
 	for i := range out {
-		out[i] = r.float()
+		out[i] = r.Float()
 	}
 	return out
 }
 
 func (r *recordReader) end() error {
-	if r.bad || r.at != len(r.src) {
-		return fmt.Errorf("%w: histogram record of %d bytes ends at %d", ErrCorrupt, len(r.src), r.at)
+	if r.Bad() || r.Len() > 0 {
+		return fmt.Errorf("%w: histogram record ends at byte %d", ErrCorrupt, r.At())
 	}
 	return nil
 }

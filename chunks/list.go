@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
+
+	"github.com/varve-db/varve/internal/fields"
 )
 
 // Encoding says how a chunk's bytes are to be read. Values below 16 are
@@ -73,18 +75,18 @@ func AppendChunk(dst []byte, base int64, c Chunk) []byte {
 // caller's that tells rows of one series apart. The chunks' data points into row.
 func DecodeList(dst []Chunk, row []byte, base int64, list int) ([]Chunk, error) {
 	for position := 0; len(row) > 0; position++ {
-		r := recordReader{src: row}
-		c := Chunk{Encoding: Encoding(r.byte()), list: list, position: position}
-		count, min, span, length := r.uvarint(), r.varint(), r.uvarint(), r.uvarint()
+		r := fields.New(row)
+		c := Chunk{Encoding: Encoding(r.Byte()), list: list, position: position}
+		count, min, span, length := r.Uvarint(), r.Varint(), r.Uvarint(), r.Uvarint()
 		perByte := uint64(1)
 		if c.Encoding != EncFloat {
 			perByte = 8 // a sample takes at least a bit
 		}
-		if r.bad || length > uint64(len(row)-r.at) || count == 0 || count > length*perByte {
+		if r.Bad() || length > uint64(r.Len()) || count == 0 || count > length*perByte {
 			return dst, fmt.Errorf("%w: chunk %d of a row has a bad header", ErrCorrupt, position)
 		}
-		end := r.at + int(length)
-		c.Count, c.MinTime, c.Data = int(count), base+min, row[r.at:end:end]
+		end := r.At() + int(length)
+		c.Count, c.MinTime, c.Data = int(count), base+min, row[r.At():end:end]
 		c.MaxTime = c.MinTime + int64(span)
 		if c.MaxTime < c.MinTime || c.Encoding != EncFloat && !chunkenc.IsValidEncoding(chunkenc.Encoding(c.Encoding)) {
 			return dst, fmt.Errorf("%w: chunk %d of a row has a bad header", ErrCorrupt, position)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/varve-db/varve/chunks"
 	"github.com/varve-db/varve/index"
+	"github.com/varve-db/varve/internal/fields"
 	"github.com/varve-db/varve/series"
 )
 
@@ -270,62 +271,17 @@ type registration struct {
 	Labels series.Labels
 }
 
-// recordReader reads a record's fields; the first failure sticks.
-type recordReader struct {
-	src []byte
-	at  int
-	bad bool
-}
-
-func (r *recordReader) fail() { r.bad, r.at = true, len(r.src) }
-
-func (r *recordReader) uvarint() uint64 {
-	if r.at < len(r.src) && r.src[r.at] < 0x80 {
-		r.at++
-		return uint64(r.src[r.at-1])
-	}
-	u, n := binary.Uvarint(r.src[r.at:])
-	if n <= 0 {
-		r.fail()
-		return 0
-	}
-	r.at += n
-	return u
-}
-
-func (r *recordReader) varint() int64 {
-	u := r.uvarint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
-// take returns the next n bytes.
-func (r *recordReader) take(n uint64) []byte {
-	if n > uint64(len(r.src)-r.at) {
-		r.fail()
-		return nil
-	}
-	r.at += int(n)
-	return r.src[r.at-int(n) : r.at : r.at]
-}
+// recordReader reads a record's fields.
+type recordReader struct{ fields.Reader }
 
 // ref reads a reference relative to last.
 func (r *recordReader) ref(last index.Ref) index.Ref {
-	ref := int64(last) + r.varint()
+	ref := int64(last) + r.Varint()
 	if ref <= 0 || ref > math.MaxUint32 {
-		r.fail()
+		r.Fail()
 		return 1
 	}
 	return index.Ref(ref)
-}
-
-// count reads a number of elements that take at least one byte each.
-func (r *recordReader) count() int {
-	n := r.uvarint()
-	if n > uint64(len(r.src)-r.at) {
-		r.fail()
-		return 0
-	}
-	return int(n)
 }
 
 // decode reads a record; r's memory is reused. The registrations' labels are
@@ -336,12 +292,13 @@ func (rec *record) decode(src []byte) error {
 	if len(src) < 2 || src[0] != recordVersion || src[1]&^recordCompressed != 0 {
 		return fmt.Errorf("%w: %d bytes of an unknown version", errCorruptRecord, len(src))
 	}
-	r := &recordReader{src: src, at: 2}
-	rec.Origin, rec.Counter, rec.Clock = r.uvarint(), r.uvarint(), r.uvarint()
-	rec.Tenant = series.TenantID(r.uvarint())
-	number := r.uvarint()
-	block := r.take(r.uvarint())
-	if src[1]&recordCompressed != 0 && !r.bad {
+	r := &recordReader{fields.New(src)}
+	r.Take(2)
+	rec.Origin, rec.Counter, rec.Clock = r.Uvarint(), r.Uvarint(), r.Uvarint()
+	rec.Tenant = series.TenantID(r.Uvarint())
+	number := r.Uvarint()
+	block := r.Take(r.Uvarint())
+	if src[1]&recordCompressed != 0 && !r.Bad() {
 		n, err := s2.DecodedLen(block)
 		if err != nil || n > registrationBytesMax {
 			return fmt.Errorf("%w: compressed registrations", errCorruptRecord)
@@ -361,8 +318,8 @@ func (rec *record) decode(src []byte) error {
 	if err := rec.decodeExemplars(r); err != nil {
 		return err
 	}
-	if r.bad || r.at != len(src) {
-		return fmt.Errorf("%w: of %d bytes, ends at %d", errCorruptRecord, len(src), r.at)
+	if r.Bad() || r.Len() > 0 {
+		return fmt.Errorf("%w: of %d bytes, ends at %d", errCorruptRecord, len(src), r.At())
 	}
 	return nil
 }
@@ -371,17 +328,17 @@ func (rec *record) decode(src []byte) error {
 const registrationBytesMax = 1 << 30
 
 func (rec *record) decodeRegistrations(block []byte, number uint64) error {
-	b := recordReader{src: block}
+	b := recordReader{fields.New(block)}
 	last := index.Ref(0)
-	for b.at < len(block) && !b.bad {
+	for b.Len() > 0 {
 		last = b.ref(last)
-		ls := series.Labels(b.take(b.uvarint()))
-		if b.bad || ls.Check() != nil {
+		ls := series.Labels(b.Take(b.Uvarint()))
+		if b.Bad() || ls.Check() != nil {
 			return fmt.Errorf("%w: registration %d", errCorruptRecord, len(rec.Registrations))
 		}
 		rec.Registrations = append(rec.Registrations, registration{last, ls})
 	}
-	if b.bad || uint64(len(rec.Registrations)) != number {
+	if b.Bad() || uint64(len(rec.Registrations)) != number {
 		return fmt.Errorf("%w: %d of %d registrations", errCorruptRecord, len(rec.Registrations), number)
 	}
 	return nil
@@ -397,9 +354,9 @@ func (rec *record) row(ref index.Ref) {
 
 func (rec *record) decodeFloats(r *recordReader) {
 	lastRef, lastTime := index.Ref(0), int64(0)
-	for range r.count() {
-		header := r.take(1)
-		if r.bad {
+	for range r.Count(1) {
+		header := r.Take(1)
+		if r.Bad() {
 			return
 		}
 		h := header[0]
@@ -409,11 +366,11 @@ func (rec *record) decodeFloats(r *recordReader) {
 			lastRef = r.ref(lastRef)
 		}
 		if h&sampleSameTime == 0 {
-			lastTime += r.varint()
+			lastTime += r.Varint()
 		}
 		start := int64(0)
 		if h&sampleStart != 0 {
-			start = lastTime - r.varint()
+			start = lastTime - r.Varint()
 		}
 		class := int(h >> classShift)
 		width := class
@@ -424,11 +381,11 @@ func (rec *record) decodeFloats(r *recordReader) {
 			width = 0
 		}
 		var raw [8]byte
-		copy(raw[:], r.take(uint64(width)))
+		copy(raw[:], r.Take(uint64(width)))
 		u := binary.LittleEndian.Uint64(raw[:])
 		switch {
 		case class > classStale || lastRef == 0:
-			r.fail()
+			r.Fail()
 			return
 		case class == classStale:
 			u = value.StaleNaN
@@ -444,15 +401,15 @@ func (rec *record) decodeFloats(r *recordReader) {
 
 func (rec *record) decodeHistograms(r *recordReader) error {
 	lastRef, lastTime := index.Ref(0), int64(0)
-	for range r.count() {
+	for range r.Count(1) {
 		lastRef = r.ref(lastRef)
-		lastTime += r.varint()
+		lastTime += r.Varint()
 		h := series.Histogram{Timestamp: lastTime}
-		if r.uvarint() != 0 {
-			h.Start = lastTime - r.varint()
+		if r.Uvarint() != 0 {
+			h.Start = lastTime - r.Varint()
 		}
-		blob := r.take(r.uvarint())
-		if r.bad {
+		blob := r.Take(r.Uvarint())
+		if r.Bad() {
 			return nil // the caller reports it
 		}
 		var err error
@@ -467,12 +424,12 @@ func (rec *record) decodeHistograms(r *recordReader) error {
 
 func (rec *record) decodeExemplars(r *recordReader) error {
 	lastRef, lastTime := index.Ref(0), int64(0)
-	for range r.count() {
+	for range r.Count(1) {
 		lastRef = r.ref(lastRef)
-		lastTime += r.varint()
-		value := r.take(8)
-		ls := series.Labels(r.take(r.uvarint()))
-		if r.bad {
+		lastTime += r.Varint()
+		value := r.Take(8)
+		ls := series.Labels(r.Take(r.Uvarint()))
+		if r.Bad() {
 			return nil // the caller reports it
 		}
 		if err := ls.Check(); err != nil {

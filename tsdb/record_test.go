@@ -16,6 +16,7 @@ import (
 
 	"github.com/varve-db/varve/chunks"
 	"github.com/varve-db/varve/index"
+	"github.com/varve-db/varve/internal/fields"
 	"github.com/varve-db/varve/series"
 )
 
@@ -358,10 +359,11 @@ func claimsMuch(src []byte) bool {
 	if len(src) < 2 || src[1]&recordCompressed == 0 {
 		return false
 	}
-	r := recordReader{src: src, at: 2}
+	r := recordReader{fields.New(src)}
+	r.Take(2)
 	for range 5 {
-		r.uvarint()
+		r.Uvarint()
 	}
-	n, err := s2.DecodedLen(r.take(r.uvarint()))
+	n, err := s2.DecodedLen(r.Take(r.Uvarint()))
 	return err == nil && n > 4<<20
 }

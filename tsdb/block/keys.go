@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/varve-db/varve/internal/fields"
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/kv/keyspace"
 	"github.com/varve-db/varve/series"
@@ -153,23 +154,23 @@ func decodeSummary(value []byte, flush uint32, start int64) (Summary, error) {
 	if len(value) == 0 || value[0] != summaryVersion {
 		return s, fmt.Errorf("%w: summary of flush %d has an unknown version", ErrCorrupt, flush)
 	}
-	f := fields{b: value[1:]}
-	s.Epoch, s.Width, s.Shards = f.uvarint(), int64(f.uvarint()), uint16(f.uvarint())
-	s.FirstOrdinal, s.NewSeries = uint32(f.uvarint()), uint32(f.uvarint())
-	s.Samples, s.Exemplars, s.ChunkBytes = f.uvarint(), f.uvarint(), f.uvarint()
-	s.MinTime = start + f.varint()
-	s.MaxTime = s.MinTime + int64(f.uvarint())
-	for range f.count(3) {
-		c := CounterRange{Origin: f.uvarint(), First: f.uvarint()}
-		c.Last = c.First + f.uvarint()
+	f := fields.New(value[1:])
+	s.Epoch, s.Width, s.Shards = f.Uvarint(), int64(f.Uvarint()), uint16(f.Uvarint())
+	s.FirstOrdinal, s.NewSeries = uint32(f.Uvarint()), uint32(f.Uvarint())
+	s.Samples, s.Exemplars, s.ChunkBytes = f.Uvarint(), f.Uvarint(), f.Uvarint()
+	s.MinTime = start + f.Varint()
+	s.MaxTime = s.MinTime + int64(f.Uvarint())
+	for range f.Count(3) {
+		c := CounterRange{Origin: f.Uvarint(), First: f.Uvarint()}
+		c.Last = c.First + f.Uvarint()
 		s.Counters = append(s.Counters, c)
 	}
-	mark := f.take(1)
+	mark := f.Take(1)
 	switch {
-	case f.bad || mark[0] > 1 || mark[0] == 0 && len(f.b) > 0:
+	case f.Bad() || mark[0] > 1 || mark[0] == 0 && f.Len() > 0:
 		return s, fmt.Errorf("%w: summary of flush %d", ErrCorrupt, flush)
 	case mark[0] == 1:
-		sealed, err := decodeSealed(f.b, start)
+		sealed, err := decodeSealed(f.Rest(), start)
 		if err != nil {
 			return s, fmt.Errorf("summary of flush %d: %w", flush, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/varve-db/varve/internal/fields"
 	"github.com/varve-db/varve/series"
 )
 
@@ -40,11 +41,11 @@ const labelRowBytesMax = 64 << 20
 // eachLabels calls visit with the sets of a row, first to last; the set is valid
 // until visit returns.
 func eachLabels(row, buffer []byte, visit func(i int, ls series.Labels) error) ([]byte, error) {
-	f := fields{b: row}
-	for i := 0; len(f.b) > 0; i++ {
-		shared := f.uvarint()
-		suffix := f.take(f.uvarint())
-		if f.bad || shared > uint64(len(buffer)) || len(suffix) > labelRowBytesMax {
+	f := fields.New(row)
+	for i := 0; f.Len() > 0; i++ {
+		shared := f.Uvarint()
+		suffix := f.Take(f.Uvarint())
+		if f.Bad() || shared > uint64(len(buffer)) || len(suffix) > labelRowBytesMax {
 			return buffer, fmt.Errorf("%w: labels row, set %d", ErrCorrupt, i)
 		}
 		buffer = append(buffer[:shared], suffix...)
@@ -57,10 +58,10 @@ func eachLabels(row, buffer []byte, visit func(i int, ls series.Labels) error) (
 
 // countLabels returns the number of sets in a row.
 func countLabels(row []byte) (n int) {
-	f := fields{b: row}
-	for len(f.b) > 0 {
-		f.uvarint()
-		f.take(f.uvarint())
+	f := fields.New(row)
+	for f.Len() > 0 {
+		f.Uvarint()
+		f.Take(f.Uvarint())
 		n++
 	}
 	return n

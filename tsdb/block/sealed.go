@@ -13,6 +13,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/varve-db/varve/chunks"
+	"github.com/varve-db/varve/internal/fields"
 	"github.com/varve-db/varve/series"
 )
 
@@ -120,66 +121,25 @@ func (s *Sealed) append(dst []byte, start int64) []byte {
 	return dst
 }
 
-// fields reads the parts of a row; the first failure sticks.
-type fields struct {
-	b   []byte
-	bad bool
-}
-
-func (f *fields) uvarint() uint64 {
-	u, n := binary.Uvarint(f.b)
-	if n <= 0 {
-		f.b, f.bad = nil, true
-		return 0
-	}
-	f.b = f.b[n:]
-	return u
-}
-
-func (f *fields) varint() int64 {
-	u := f.uvarint()
-	return int64(u>>1) ^ -int64(u&1)
-}
-
-func (f *fields) take(n uint64) []byte {
-	if n > uint64(len(f.b)) {
-		f.b, f.bad = nil, true
-		return nil
-	}
-	out := f.b[:n:n]
-	f.b = f.b[n:]
-	return out
-}
-
-// count reads a number of elements of at least size bytes each.
-func (f *fields) count(size int) int {
-	n := f.uvarint()
-	if n > uint64(len(f.b)/size) {
-		f.b, f.bad = nil, true
-		return 0
-	}
-	return int(n)
-}
-
 func decodeSealed(b []byte, start int64) (*Sealed, error) {
-	f := fields{b: b}
+	f := fields.New(b)
 	s := &Sealed{}
-	s.Slices.Start = start + f.varint()
-	s.Slices.Width, s.Slices.Count = int64(f.uvarint()), int(f.uvarint())
-	s.Columns = uint32(f.uvarint())
-	for range f.count(17) {
-		d := Digest{Start: start + f.varint()}
-		if sum := f.take(16); sum != nil {
+	s.Slices.Start = start + f.Varint()
+	s.Slices.Width, s.Slices.Count = int64(f.Uvarint()), int(f.Uvarint())
+	s.Columns = uint32(f.Uvarint())
+	for range f.Count(17) {
+		d := Digest{Start: start + f.Varint()}
+		if sum := f.Take(16); sum != nil {
 			d.Sum = [2]uint64{binary.LittleEndian.Uint64(sum), binary.LittleEndian.Uint64(sum[8:])}
 		}
 		s.Digests = append(s.Digests, d)
 	}
-	for range f.count(4) {
-		m := MetricUse{Name: string(f.take(f.uvarint()))}
-		m.Series, m.Samples, m.Bytes = f.uvarint(), f.uvarint(), f.uvarint()
+	for range f.Count(4) {
+		m := MetricUse{Name: string(f.Take(f.Uvarint()))}
+		m.Series, m.Samples, m.Bytes = f.Uvarint(), f.Uvarint(), f.Uvarint()
 		s.Metrics = append(s.Metrics, m)
 	}
-	if f.bad || len(f.b) > 0 || !s.Slices.sound() {
+	if f.Bad() || f.Len() > 0 || !s.Slices.sound() {
 		return nil, fmt.Errorf("%w: sealed summary", ErrCorrupt)
 	}
 	return s, nil
