@@ -25,7 +25,7 @@ TEST := CGO_ENABLED=$(if $(RACE),1,0)
 STATIC := CGO_ENABLED=0 GOFLAGS="$(shell go env GOFLAGS) -trimpath"
 
 FUZZTIME ?= 20s
-ROUNDS   ?= 200
+ROUNDS   ?= 20
 SOAKTIME ?= 30m
 PACKAGES ?= ./...
 BENCH    ?= .
@@ -60,7 +60,14 @@ e2e: build
 
 soak: build
 	VARVE_BINARY=$(CURDIR)/$(BINARY) VARVE_SOAK=$(SOAKTIME) $(STATIC) go test -tags e2e -count=1 -timeout 24h -v ./e2e/...
-	$(STATIC) go test -run 'Crash|PowerLoss|Torn|Random' -count=$(ROUNDS) -timeout 24h ./kv/... ./tsdb/... ./server/...
+	VARVE_POWERLOSS_ROUNDS=1000 VARVE_KILL_ROUNDS=50 VARVE_FLIPS=200 VARVE_SOAK_SECONDS=1800 \
+		$(TEST) go test -timeout 24h -count=1 ./tsdb/...
+	$(TEST) go test -run 'Crash|Torn|Random' -count=$(ROUNDS) -timeout 24h ./kv/...
+	GOAMD64=v3 go test -run Golden -count=1 ./chunks/...
+	@if command -v qemu-aarch64 >/dev/null; then \
+		echo CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64 -run Golden ./chunks/...; \
+		CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64 -run Golden -count=1 ./chunks/...; \
+	else echo "without qemu-aarch64 the golden files are not read as arm64"; fi
 	$(MAKE) fuzz FUZZTIME=5m
 
 # go test fuzzes one target of one package at a time.
