@@ -1,9 +1,6 @@
 package chunks
 
-import (
-	"cmp"
-	"slices"
-)
+import "slices"
 
 // Columns are the samples of one series, decoded: floats as columns, histograms
 // as samples, each ascending in time and joined. No timestamp is in both.
@@ -116,16 +113,4 @@ func FromColumns(times []int64, values []float64, starts []int64) Chunk {
 		Encoding: EncColumns, Count: len(times), MinTime: times[0], MaxTime: times[len(times)-1],
 		Times: times, Values: values, Starts: starts,
 	}
-}
-
-// Within returns the stretch [from, end) of ascending times that lies in
-// [mint, maxt].
-func Within(times []int64, mint, maxt int64) (from, end int) {
-	from, _ = slices.BinarySearch(times, mint)
-	end, found := slices.BinarySearchFunc(times[from:], maxt, cmp.Compare[int64])
-	end += from
-	if found {
-		end++
-	}
-	return from, end
 }

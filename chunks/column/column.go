@@ -1,7 +1,5 @@
 package column
 
-import "math"
-
 // SamplesMax is the largest number of samples in a column of values. It bounds
 // what a query for one instant has to decode, and every scratch of a Decoder.
 const SamplesMax = 1024
@@ -104,6 +102,3 @@ const exactIntMax = 1 << 53
 // orderedBits maps the bits of a float to a signed integer of the same order
 // as the floats, and back: it is its own inverse.
 func orderedBits(b uint64) uint64 { return b ^ uint64(int64(b)>>63)>>1 }
-
-// isNaN reports whether b are the bits of a NaN.
-func isNaN(b uint64) bool { return b&math.MaxInt64 > infBits }
