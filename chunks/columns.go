@@ -69,11 +69,7 @@ func (c *Columns) add(group []Chunk) (err error) {
 		current := s
 		switch {
 		case s.Histogram == nil:
-			if s.Start != 0 || len(c.Starts) > 0 {
-				c.padStarts(len(c.Times))
-				c.Starts = append(c.Starts, s.Start)
-			}
-			c.Times, c.Values = append(c.Times, s.Time), append(c.Values, floatOf(s.Bits))
+			c.addFloat(s.Time, floatOf(s.Bits), s.Start)
 		case len(group) > 1 && !s.followsIn(previous):
 			s.Histogram = withUnknownReset(s.Histogram)
 			c.Histograms = append(c.Histograms, s)

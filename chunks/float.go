@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // ErrCorrupt reports bytes that are not what an encoder of this package wrote.
@@ -98,58 +99,141 @@ func AppendFloat(dst []byte, s *FloatState, first bool, timestamp int64, value u
 	return dst[:at+1+int(width)+int(v.width)]
 }
 
+// floatHeader is what a sample's header byte says: how the bytes behind it are
+// to be read with two loads of eight bytes. size is 0 for headers that no
+// encoder writes.
+type floatHeader struct {
+	timeMask, valueMask uint64
+	value               uint8 // offset of the value's bytes
+	shift               uint8 // of the value, in bits
+	size                uint8 // of the sample
+}
+
+var floatHeaders = func() (table [256]floatHeader) {
+	for h := range table {
+		width := h & 7
+		if width > 5 {
+			continue
+		}
+		if width == 5 {
+			width = 8
+		}
+		v := valueClasses[h>>3]
+		table[h] = floatHeader{
+			timeMask: maskBytes(width), valueMask: maskBytes(int(v.width)),
+			value: uint8(1 + width), shift: 8 * v.shift, size: uint8(1+width) + v.width,
+		}
+	}
+	return table
+}()
+
+// maskBytes returns a mask of the n low bytes.
+func maskBytes(n int) uint64 {
+	if n == 8 {
+		return math.MaxUint64
+	}
+	return 1<<(8*n) - 1
+}
+
 // DecodeFloats appends the n samples encoded in src to times and values, and
 // returns the extended slices.
 func DecodeFloats(times []int64, values []float64, src []byte, n int) ([]int64, []float64, error) {
 	if n > len(src) {
 		return times, values, fmt.Errorf("%w: %d float samples in %d bytes", ErrCorrupt, n, len(src))
 	}
-	var s FloatState
-	at := 0
-	for i := range n {
-		if at >= len(src) {
-			return times, values, fmt.Errorf("%w: sample %d of %d is cut off", ErrCorrupt, i, n)
-		}
-		h := src[at]
-		width := int(h & 7)
-		if width >= 5 {
-			if width > 5 {
-				return times, values, fmt.Errorf("%w: time class %d at byte %d", ErrCorrupt, width, at)
-			}
-			width = 8
-		}
-		v := valueClasses[h>>3]
-		end := at + 1 + width + int(v.width)
-		if end > len(src) {
-			return times, values, fmt.Errorf("%w: sample %d of %d is cut off", ErrCorrupt, i, n)
-		}
-		u := loadTrimmed(src, at+1, width)
-		dod := int64(u>>1) ^ -int64(u&1)
-		if i == 0 {
-			s.Time = dod
-		} else {
-			s.Delta += dod
-			s.Time += s.Delta
-		}
-		s.Bits ^= loadTrimmed(src, at+1+width, int(v.width)) << (8 * v.shift)
-		times = append(times, s.Time)
-		values = append(values, math.Float64frombits(s.Bits))
-		at = end
+	times, values = slices.Grow(times, n), slices.Grow(values, n)
+	t, v := times[len(times):len(times)+n], values[len(values):len(values)+n]
+	var d FloatDecoder
+	done, at, err := d.decode(t, v, src, len(src))
+	times, values = times[:len(times)+done], values[:len(values)+done]
+	switch {
+	case err != nil:
+		err = fmt.Errorf("sample %d of %d: %w", done, n, err)
+	case done < n:
+		err = fmt.Errorf("%w: sample %d of %d is cut off", ErrCorrupt, done, n)
+	case at != len(src):
+		err = fmt.Errorf("%w: %d bytes after the last float sample", ErrCorrupt, len(src)-at)
 	}
-	if at != len(src) {
-		return times, values, fmt.Errorf("%w: %d bytes after the last float sample", ErrCorrupt, len(src)-at)
-	}
-	return times, values, nil
+	return times, values, err
 }
 
-// loadTrimmed reads width little-endian bytes at src[at:].
-func loadTrimmed(src []byte, at, width int) uint64 {
-	if at+8 <= len(src) {
-		return binary.LittleEndian.Uint64(src[at:]) & (1<<(8*width) - 1)
+// FloatDecoder decodes the float encoding piece by piece. The zero value begins a
+// chunk.
+type FloatDecoder struct {
+	state   FloatState
+	started bool
+}
+
+// Decode decodes the samples in src[:size], which must be whole, into times and
+// values, as far as these have room, and returns how many they are. What lies
+// behind does not matter, but makes decoding faster.
+func (d *FloatDecoder) Decode(times []int64, values []float64, src []byte, size int) (n int, err error) {
+	n, _, err = d.decode(times, values, src, size)
+	return n, err
+}
+
+// decode fills times and values from src[:size]. It returns how many samples it
+// decoded, and where it stopped.
+func (d *FloatDecoder) decode(times []int64, values []float64, src []byte, size int) (n, at int, err error) {
+	values = values[:len(times)]
+	s := d.state
+	src = src[:min(len(src), size+FloatBytesMax)]
+	if !d.started && size > 0 && len(times) > 0 {
+		// The first delta of delta is the timestamp, and is not a delta.
+		var u, x uint64
+		if u, x, at, err = decodeNear(src[:size], 0); err != nil {
+			return 0, 0, err
+		}
+		s.Time, s.Delta, s.Bits = int64(u>>1)^-int64(u&1), 0, x
+		times[0], values[0] = s.Time, math.Float64frombits(s.Bits)
+		d.started, n = true, 1
 	}
-	var u uint64
-	for i := range width {
-		u |= uint64(src[at+i]) << (8 * i)
+	for ; n < len(times) && at < size; n++ {
+		var u, x uint64
+		if at+FloatBytesMax <= len(src) {
+			h := &floatHeaders[src[at]]
+			u = binary.LittleEndian.Uint64(src[at+1:]) & h.timeMask
+			x = binary.LittleEndian.Uint64(src[at+int(h.value):]) & h.valueMask << (h.shift & 63)
+			if at += int(h.size); h.size == 0 || at > size {
+				return n, at - int(h.size), badFloat(src, at-int(h.size))
+			}
+		} else if u, x, at, err = decodeNear(src[:size], at); err != nil {
+			return n, at, err
+		}
+		s.Delta += int64(u>>1) ^ -int64(u&1)
+		s.Time += s.Delta
+		s.Bits ^= x
+		times[n] = s.Time
+		values[n] = math.Float64frombits(s.Bits)
+	}
+	d.state = s
+	return n, at, nil
+}
+
+// badFloat says what is wrong with the sample at src[at:].
+func badFloat(src []byte, at int) error {
+	if floatHeaders[src[at]].size == 0 {
+		return fmt.Errorf("%w: time class %d at byte %d", ErrCorrupt, src[at]&7, at)
+	}
+	return fmt.Errorf("%w: cut off at byte %d", ErrCorrupt, at)
+}
+
+// decodeNear reads the sample at src[at:], which may be near the end of src, where
+// eight bytes cannot be loaded at once.
+func decodeNear(src []byte, at int) (u, x uint64, end int, err error) {
+	h := &floatHeaders[src[at]]
+	end = at + int(h.size)
+	if h.size == 0 || end > len(src) {
+		return 0, 0, at, badFloat(src, at)
+	}
+	value := at + int(h.value)
+	return loadTrimmed(src[at+1 : value]), loadTrimmed(src[value:end]) << (h.shift & 63), end, nil
+}
+
+// loadTrimmed reads a little-endian number of at most eight bytes.
+func loadTrimmed(src []byte) (u uint64) {
+	for i, b := range src {
+		u |= uint64(b) << (8 * i)
 	}
 	return u
 }

@@ -15,8 +15,9 @@ import (
 // overlap: samples of one timestamp are joined. It implements chunkenc.Iterator.
 //
 // Chunks that overlap in time form a group. A group of one float chunk is
-// decoded into columns; one of a single chunk in Prometheus's encodings is read
-// through Prometheus's iterator; the rest is decoded, sorted and joined.
+// decoded into columns; one of a single chunk in Prometheus's encodings, or of
+// histograms in columns, is read through an iterator of its own; the rest is
+// decoded, sorted and joined.
 type Iterator struct {
 	chunks []Chunk // ascending by MinTime
 	next   int     // first chunk of the next group

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
+	"github.com/varve-db/varve/chunks/column"
 	"github.com/varve-db/varve/internal/fields"
 )
 
@@ -19,6 +20,8 @@ const (
 	EncFloat Encoding = 16
 	// EncColumns stands for floats that are decoded already. It is never stored.
 	EncColumns Encoding = 17
+	// EncHistogramColumns is a long run of histograms as columns, see histogramrun.go.
+	EncHistogramColumns Encoding = 18
 )
 
 // String names the encoding.
@@ -28,6 +31,8 @@ func (e Encoding) String() string {
 		return "float"
 	case EncColumns:
 		return "columns"
+	case EncHistogramColumns:
+		return "histogram columns"
 	}
 	return chunkenc.Encoding(e).String()
 }
@@ -75,26 +80,45 @@ func AppendChunk(dst []byte, base int64, c Chunk) []byte {
 // caller's that tells rows of one series apart. The chunks' data points into row.
 func DecodeList(dst []Chunk, row []byte, base int64, list int) ([]Chunk, error) {
 	for position := 0; len(row) > 0; position++ {
-		r := fields.New(row)
-		c := Chunk{Encoding: Encoding(r.Byte()), list: list, position: position}
-		count, min, span, length := r.Uvarint(), r.Varint(), r.Uvarint(), r.Uvarint()
-		perByte := uint64(1)
-		if c.Encoding != EncFloat {
-			perByte = 8 // a sample takes at least a bit
+		c, rest, err := cutChunk(row, base)
+		if err != nil {
+			return dst, fmt.Errorf("chunk %d of a row: %w", position, err)
 		}
-		if r.Bad() || length > uint64(r.Len()) || count == 0 || count > length*perByte {
-			return dst, fmt.Errorf("%w: chunk %d of a row has a bad header", ErrCorrupt, position)
-		}
-		end := r.At() + int(length)
-		c.Count, c.MinTime, c.Data = int(count), base+min, row[r.At():end:end]
-		c.MaxTime = c.MinTime + int64(span)
-		if c.MaxTime < c.MinTime || c.Encoding != EncFloat && !chunkenc.IsValidEncoding(chunkenc.Encoding(c.Encoding)) {
-			return dst, fmt.Errorf("%w: chunk %d of a row has a bad header", ErrCorrupt, position)
-		}
-		dst = append(dst, c)
-		row = row[end:]
+		dst = append(dst, c.WithList(list, position))
+		row = rest
 	}
 	return dst, nil
+}
+
+// cutChunk takes the first chunk off a row. Its data points into the row.
+func cutChunk(row []byte, base int64) (c Chunk, rest []byte, err error) {
+	r := fields.New(row)
+	c.Encoding = Encoding(r.Byte())
+	count, min, span, length := r.Uvarint(), r.Varint(), r.Uvarint(), r.Uvarint()
+	if r.Bad() || length > uint64(r.Len()) || count == 0 || count > c.Encoding.countMax(length) {
+		return c, nil, fmt.Errorf("%w: bad header", ErrCorrupt)
+	}
+	end := r.At() + int(length)
+	c.Count, c.MinTime, c.Data = int(count), base+min, row[r.At():end:end]
+	if c.MaxTime = c.MinTime + int64(span); c.MaxTime < c.MinTime {
+		return c, nil, fmt.Errorf("%w: bad header", ErrCorrupt)
+	}
+	return c, row[end:], nil
+}
+
+// countMax returns the most samples that so many bytes can hold; none in an
+// encoding that is not stored.
+func (e Encoding) countMax(bytes uint64) uint64 {
+	switch {
+	case e == EncFloat:
+		return bytes
+	case e == EncHistogramColumns:
+		return column.SamplesMax
+	case chunkenc.IsValidEncoding(chunkenc.Encoding(e)):
+		return bytes * 8 // a sample takes at least a bit
+	default:
+		return 0
+	}
 }
 
 // WithList returns c as a member of the caller's list number list.
@@ -103,8 +127,12 @@ func (c Chunk) WithList(list, position int) Chunk {
 	return c
 }
 
-// iterator returns an iterator over a chunk in one of Prometheus's encodings.
+// iterator returns an iterator over a chunk in one of Prometheus's encodings, or
+// of histograms in columns.
 func (c Chunk) iterator(reuse chunkenc.Iterator) (chunkenc.Iterator, error) {
+	if c.Encoding == EncHistogramColumns {
+		return c.runIterator(reuse)
+	}
 	if len(c.Data) < 4 {
 		return nil, corrupt(c, fmt.Errorf("%d bytes", len(c.Data)))
 	}

@@ -63,8 +63,8 @@ type condition struct {
 	any     bool // every pair of the name
 	name    *labelName
 	ids     []pairID
-	set     map[pairID]struct{} // of ids, when there are many
-	total   int                 // postings of ids together
+	set     []uint64 // of ids, a bit each, when there are many
+	total   int      // postings of ids together
 }
 
 const conditionSetMin = 8
@@ -128,8 +128,7 @@ func (t *Table) satisfies(ids []pairID, c *condition) bool {
 
 func (c *condition) has(id pairID) bool {
 	if c.set != nil {
-		_, ok := c.set[id]
-		return ok
+		return c.set[id/64]>>(id%64)&1 != 0
 	}
 	return slices.Contains(c.ids, id)
 }
@@ -175,9 +174,9 @@ func (t *Table) evaluate(m Matcher) (c condition, possible bool) {
 		c.total += t.pairs.postingsLen(id)
 	}
 	if len(c.ids) >= conditionSetMin {
-		c.set = make(map[pairID]struct{}, len(c.ids))
+		c.set = make([]uint64, len(t.pairs.entries)/64+1)
 		for _, id := range c.ids {
-			c.set[id] = struct{}{}
+			c.set[id/64] |= 1 << (id % 64)
 		}
 	}
 	return c, c.exclude || len(c.ids) > 0
@@ -209,6 +208,31 @@ func (t *Table) LabelValues(tenant series.TenantID, name string, values map[stri
 	for _, id := range owner.pairs {
 		if value := t.pairs.value(id); t.used(tenant, id) {
 			values[string(value)] = struct{}{}
+		}
+	}
+}
+
+// ValuesOf adds to values the values of the label called name that refs have.
+func (t *Table) ValuesOf(name string, refs []Ref, values map[string]struct{}) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	owner := t.pairs.names[name]
+	if owner == nil {
+		return
+	}
+	seen := make([]bool, len(owner.pairs)) // by position
+	for _, ref := range refs {
+		e := t.entry(ref)
+		for _, id := range t.lists.get(e.labels, int(e.count)) {
+			at := t.pairs.entries[id].position
+			if int(at) >= len(owner.pairs) || owner.pairs[at] != id {
+				continue // of another name
+			}
+			if !seen[at] {
+				seen[at] = true
+				values[string(t.pairs.value(id))] = struct{}{}
+			}
+			break
 		}
 	}
 }

@@ -395,6 +395,7 @@ func (r *CellReader) Starts(dst, times []int64, i int) error {
 	}
 	if c.err == nil {
 		r.decoder.starts(&c, dst, times)
+		c.end()
 	}
 	return c.result()
 }

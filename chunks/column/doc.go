@@ -14,12 +14,13 @@
 // something is written float64(x*y), and the only fused operations are those of
 // the quotient, whose result is the correctly rounded quotient anyway.
 //
-// Above: tsdb/block, query. Below: nothing of this project.
+// Above: chunks, tsdb/block, query. Below: nothing of this project.
 // Concurrency: an Encoder, Decoder, CellWriter or CellReader belongs to one
 // goroutine at a time; all of them are meant to be reused.
 // Read column.go first, then value.go, ints.go and stream.go (decoding), then
 // encode.go, ints_encode.go and stream_encode.go (choosing and encoding), then
-// times.go, cell.go, cell_writer.go and cell_reader.go.
+// times.go, cell.go, cell_writer.go and cell_reader.go; sequence.go is for rows
+// that other packages lay out.
 package column
 
 //go:generate go run ./internal/gen

@@ -2,6 +2,7 @@ package column
 
 import (
 	"encoding/hex"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -104,6 +105,17 @@ func TestFormatExamplesOfRows(t *testing.T) {
 	}
 	if err := r.Starts(got, got, 0); err != nil || !slices.Equal(got, []int64{500, 500, 500}) {
 		t.Errorf("starts: %v %v", err, got)
+	}
+}
+
+// TestFormatExampleOfASequence checks the example of columns behind one another.
+func TestFormatExampleOfASequence(t *testing.T) {
+	var s Sequence
+	s.Open(unhex(t, "01 06 00  12 00 01 01 1e  01 01 cf0f d00f"))
+	x, v, starts := make([]int64, 3), make([]float64, 3), make([]int64, 3)
+	err := errors.Join(s.Integers(x), s.Values(v), s.Starts(starts, []int64{0, 1, 2}), s.End())
+	if err != nil || !slices.Equal(x, []int64{3, 3, 3}) || !slices.Equal(v, []float64{14, 29, 44}) || !slices.Equal(starts, []int64{0, 1000, 2000}) {
+		t.Errorf("%v %v %v, %v", x, v, starts, err)
 	}
 }
 

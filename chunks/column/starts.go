@@ -50,9 +50,11 @@ func (e *Encoder) AppendStarts(dst []byte, times, starts []int64) []byte {
 func (d *Decoder) Starts(dst, times []int64, src []byte) error {
 	c := cursor{src: src}
 	d.starts(&c, dst, times)
+	c.end()
 	return c.result()
 }
 
+// starts reads the start timestamps that c is at, which bytes may follow.
 func (d *Decoder) starts(c *cursor, dst, times []int64) {
 	if len(dst) < 1 || len(dst) > SamplesMax || len(times) != len(dst) {
 		c.fail("number of start timestamps outside of 1 to 1024")
@@ -66,7 +68,6 @@ func (d *Decoder) starts(c *cursor, dst, times []int64) {
 		return
 	}
 	d.readSegment(c, dst)
-	c.end()
 	if form == startsPlain || c.err != nil {
 		return
 	}

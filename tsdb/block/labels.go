@@ -56,13 +56,17 @@ func eachLabels(row, buffer []byte, visit func(i int, ls series.Labels) error) (
 	return buffer, nil
 }
 
-// countLabels returns the number of sets in a row.
+// countLabels returns the number of sets in a row; one that is cut off counts.
 func countLabels(row []byte) (n int) {
-	f := fields.New(row)
-	for f.Len() > 0 {
+	for ; len(row) > 0; n++ {
+		if len(row) >= 2 && row[0] < 0x80 && row[1] < 0x80 { // as most are
+			row = row[min(2+int(row[1]), len(row)):]
+			continue
+		}
+		f := fields.New(row)
 		f.Uvarint()
 		f.Take(f.Uvarint())
-		n++
+		row = row[len(row)-f.Len():]
 	}
 	return n
 }

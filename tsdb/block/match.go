@@ -88,7 +88,7 @@ func (m *matching) intersect(set *roaring.Bitmap) {
 func (m *matching) apply(matcher index.Matcher) error {
 	// A series without the label is accepted if the matcher accepts the empty
 	// value: then those with a rejected value are taken away.
-	set := roaring.New()
+	dense := newOrdinalSet(m.reader.ordinals)
 	prefix := ""
 	if !matcher.Empty && !matcher.Negated() {
 		prefix = matcher.Prefix()
@@ -96,10 +96,11 @@ func (m *matching) apply(matcher index.Matcher) error {
 	err := m.values(matcher.Name, prefix, func(value []byte) bool {
 		accepted := matcher.Any || matcher.Matches(unsafe.String(unsafe.SliceData(value), len(value)))
 		return accepted != matcher.Empty
-	}, func(row []byte) error { return addPostings(set, row, m.reader.ordinals) })
+	}, func(row []byte) error { return dense.add(row, m.reader.ordinals) })
 	if err != nil {
 		return err
 	}
+	set := dense.bitmap()
 	if !matcher.Empty {
 		m.intersect(set)
 		return nil
@@ -207,15 +208,17 @@ func (r *Reader) LabelValues(name string, within *roaring.Bitmap, values map[str
 	defer it.Close()
 	m := matching{reader: r, it: it}
 	var current string
-	set := roaring.New()
+	var dense ordinalSet
+	if within != nil {
+		dense = ordinalSetOf(within, r.ordinals)
+	}
 	return m.values(name, "", func(value []byte) bool {
 		current = string(value)
 		_, known := values[current]
 		return !known
 	}, func(row []byte) error {
 		if within != nil {
-			set.Clear()
-			if err := addPostings(set, row, r.ordinals); err != nil || !set.Intersects(within) {
+			if met, err := dense.meets(row, r.ordinals); err != nil || !met {
 				return err
 			}
 		}

@@ -69,40 +69,71 @@ func (r *runs) append(dst []byte) ([]byte, error) {
 
 // addPostings adds the ordinals of a row, which are below limit, to set.
 func addPostings(set *roaring.Bitmap, row []byte, limit uint32) error {
+	if len(row) > 0 && row[0] == postingsRoaring {
+		bitmap, err := postingsBitmap(row, limit)
+		if err == nil {
+			set.Or(bitmap)
+		}
+		return err
+	}
+	return eachRun(row, limit, func(first, end uint64) bool {
+		set.AddRange(first, end)
+		return true
+	})
+}
+
+// postingsBitmap returns the ordinals of a row that is a bitmap.
+func postingsBitmap(row []byte, limit uint32) (*roaring.Bitmap, error) {
+	bitmap := roaring.New()
+	if err := bitmap.UnmarshalBinary(row[1:]); err != nil {
+		return nil, fmt.Errorf("%w: postings bitmap: %w", ErrCorrupt, err)
+	}
+	if err := bitmap.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: postings bitmap: %w", ErrCorrupt, err)
+	}
+	if !bitmap.IsEmpty() && bitmap.Maximum() >= limit {
+		return nil, fmt.Errorf("%w: postings bitmap names series %d of %d", ErrCorrupt, bitmap.Maximum(), limit)
+	}
+	return bitmap, nil
+}
+
+// eachRun calls visit with the runs of ordinals of a row, all below limit, until
+// it returns false.
+func eachRun(row []byte, limit uint32, visit func(first, end uint64) bool) error {
 	if len(row) == 0 {
 		return fmt.Errorf("%w: empty postings", ErrCorrupt)
 	}
-	switch b := row[1:]; row[0] {
+	switch row[0] {
 	case postingsRuns:
-		end := uint64(0)
-		for len(b) > 0 {
-			gap, n := binary.Uvarint(b)
-			if n <= 0 {
-				return fmt.Errorf("%w: postings of %d bytes", ErrCorrupt, len(row))
-			}
-			length, m := binary.Uvarint(b[n:])
-			if m <= 0 || gap > uint64(limit) || length > uint64(limit) || end+gap+length+1 > uint64(limit) {
-				return fmt.Errorf("%w: postings of %d bytes", ErrCorrupt, len(row))
-			}
-			set.AddRange(end+gap, end+gap+length+1)
-			end += gap + length + 1
-			b = b[n+m:]
-		}
-		return nil
 	case postingsRoaring:
-		var bitmap roaring.Bitmap
-		if err := bitmap.UnmarshalBinary(b); err != nil {
-			return fmt.Errorf("%w: postings bitmap: %w", ErrCorrupt, err)
+		bitmap, err := postingsBitmap(row, limit)
+		if err != nil {
+			return err
 		}
-		if err := bitmap.Validate(); err != nil {
-			return fmt.Errorf("%w: postings bitmap: %w", ErrCorrupt, err)
+		for first, end := range bitmap.Ranges() {
+			if !visit(uint64(first), end) {
+				break
+			}
 		}
-		if !bitmap.IsEmpty() && bitmap.Maximum() >= limit {
-			return fmt.Errorf("%w: postings bitmap names series %d of %d", ErrCorrupt, bitmap.Maximum(), limit)
-		}
-		set.Or(&bitmap)
 		return nil
 	default:
 		return fmt.Errorf("%w: postings of form %d", ErrCorrupt, row[0])
 	}
+	end := uint64(0)
+	for b := row[1:]; len(b) > 0; {
+		gap, n := binary.Uvarint(b)
+		if n <= 0 {
+			return fmt.Errorf("%w: postings of %d bytes", ErrCorrupt, len(row))
+		}
+		length, m := binary.Uvarint(b[n:])
+		if m <= 0 || gap > uint64(limit) || length > uint64(limit) || end+gap+length+1 > uint64(limit) {
+			return fmt.Errorf("%w: postings of %d bytes", ErrCorrupt, len(row))
+		}
+		if !visit(end+gap, end+gap+length+1) {
+			return nil
+		}
+		end += gap + length + 1
+		b = b[n+m:]
+	}
+	return nil
 }

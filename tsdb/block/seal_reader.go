@@ -2,6 +2,7 @@ package block
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/varve-db/varve/chunks"
@@ -10,6 +11,9 @@ import (
 	"github.com/varve-db/varve/kv/keyspace"
 	"github.com/varve-db/varve/series"
 )
+
+// errEnough ends a walk through a row of labels.
+var errEnough = errors.New("enough")
 
 // sealedLabels is Labels for rows of several sets.
 func (r *Reader) sealedLabels(ordinals []uint32, visit func(i int, ls series.Labels) error) error {
@@ -25,18 +29,22 @@ func (r *Reader) sealedLabels(ordinals []uint32, visit func(i int, ls series.Lab
 	var buffer, seek []byte
 	next := 0 // index into ordinals
 	valid := false
+	last := uint32(0) // ordinal of the row before
 	for next < len(ordinals) {
-		if valid {
+		// The next row is mostly near; one seek beats a few steps.
+		near := valid && ordinals[next]-last <= 2*labelsPerRow
+		if near {
 			valid = it.Next()
 		}
-		if !valid || binary.BigEndian.Uint32(it.Key()[len(prefix):]) < ordinals[next] {
+		if !near || valid && binary.BigEndian.Uint32(it.Key()[len(prefix):]) < ordinals[next] {
 			seek = keyspace.AppendUint32(append(seek[:0], prefix...), ordinals[next])
-			if valid = it.SeekGE(seek); !valid {
-				break
-			}
+			valid = it.SeekGE(seek)
+		}
+		if !valid {
+			break
 		}
 		row := it.Value()
-		last := binary.BigEndian.Uint32(it.Key()[len(prefix):])
+		last = binary.BigEndian.Uint32(it.Key()[len(prefix):])
 		first := last + 1 - uint32(countLabels(row))
 		buffer, err = eachLabels(row, buffer[:0], func(i int, ls series.Labels) error {
 			for next < len(ordinals) && ordinals[next] == first+uint32(i) {
@@ -45,9 +53,12 @@ func (r *Reader) sealedLabels(ordinals []uint32, visit func(i int, ls series.Lab
 				}
 				next++
 			}
+			if next == len(ordinals) || ordinals[next] > last {
+				return errEnough
+			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && err != errEnough {
 			return err
 		}
 		if next < len(ordinals) && ordinals[next] <= last {
@@ -66,6 +77,7 @@ type SealedReader struct {
 	held    int
 	reader  *Reader
 	floats  []float64 // unused end of the last allocation
+	row     []byte    // of histograms, with timestamps
 }
 
 // timesHeld bounds the timestamps that a SealedReader keeps.
@@ -85,9 +97,7 @@ func (s *SealedReader) Floats(r *Reader, ordinals []uint32, wanted Range, visit 
 	if len(ordinals) == 0 {
 		return nil
 	}
-	if s.reader != r {
-		s.reader, s.times, s.held = r, map[uint32][]int64{}, 0
-	}
+	s.use(r)
 	it, err := r.store.Scan(r.key(familyValues), r.key(familyValues+1))
 	if err != nil {
 		return err
@@ -121,6 +131,13 @@ func (s *SealedReader) Floats(r *Reader, ordinals []uint32, wanted Range, visit 
 		next = end
 	}
 	return it.Err()
+}
+
+// use forgets what belongs to another reader.
+func (s *SealedReader) use(r *Reader) {
+	if s.reader != r {
+		s.reader, s.times, s.held = r, map[uint32][]int64{}, 0
+	}
 }
 
 // cellFloats decodes what is wanted of the cell at it.
@@ -211,8 +228,11 @@ func missing(err error) error {
 }
 
 // Histograms calls visit with the chunk rows of each ordinal that has histograms
-// in the slices of the range; ordinals must ascend.
+// in the slices of the range, as chunks.DecodeList reads them: timestamps that are
+// stored elsewhere are in the rows. Ordinals must ascend; a row is valid until
+// visit returns.
 func (s *SealedReader) Histograms(r *Reader, ordinals []uint32, wanted Range, visit func(i int, row []byte) error) error {
+	s.use(r)
 	prefix := r.key(familyHistograms)
 	it, err := r.store.Scan(prefix, r.key(familyHistograms+1))
 	if err != nil {
@@ -238,10 +258,17 @@ func (s *SealedReader) Histograms(r *Reader, ordinals []uint32, wanted Range, vi
 			if row == nil {
 				return it.Err()
 			}
-			if err := wanted.Charge(int64(len(row))); err != nil {
+			inline, err := chunks.InlineTimes(s.row[:0], row, r.generation.ID.Start, s.timesOf)
+			if err != nil {
 				return err
 			}
-			if err := visit(i, row); err != nil {
+			if len(inline) > len(row) {
+				s.row = inline // its own memory
+			}
+			if err := wanted.Charge(int64(len(inline))); err != nil {
+				return err
+			}
+			if err := visit(i, inline); err != nil {
 				return err
 			}
 		}

@@ -35,6 +35,7 @@ type SealWriter struct {
 	sealFamilies
 
 	encoder *column.Encoder
+	runs    *chunks.HistogramEncoder
 	cells   []*column.CellWriter // a slice each, for the group of series being built
 	group   uint32               // first ordinal of the group
 	next    uint32               // ordinal of the next series
@@ -63,6 +64,7 @@ func NewSealWriter(ingester kv.Ingester, id ID, width int64, s Slices, level col
 		encoder: column.NewEncoder(level), index: map[string]*runs{},
 		summary: Summary{Width: width, Shards: 1, MinTime: math.MaxInt64, MaxTime: math.MinInt64},
 	}
+	w.runs = chunks.NewHistogramEncoder(w.encoder)
 	for range s.Count {
 		w.cells = append(w.cells, column.NewCellWriter(w.encoder))
 	}
@@ -108,7 +110,7 @@ func (w *SealWriter) Add(ls series.Labels, c *chunks.Columns, exemplars []head.E
 	if err := w.addFloats(ordinal, ls, c); err != nil {
 		return err
 	}
-	size, err := w.addHistograms(ordinal, c.Histograms)
+	size, err := w.addHistograms(ordinal, ls, c.Histograms)
 	if err != nil {
 		return err
 	}
@@ -221,16 +223,16 @@ func (w *SealWriter) addFloats(ordinal uint32, ls series.Labels, c *chunks.Colum
 }
 
 // addHistograms writes the series's histograms, slice by slice.
-func (w *SealWriter) addHistograms(ordinal uint32, samples []chunks.Sample) (size int, err error) {
+func (w *SealWriter) addHistograms(ordinal uint32, ls series.Labels, samples []chunks.Sample) (size int, err error) {
 	for len(samples) > 0 {
 		slice := w.slices.of(samples[0].Time)
 		n := len(samples)
 		if slice < w.slices.Count-1 {
 			n, _ = slices.BinarySearchFunc(samples, w.slices.end(slice), func(s chunks.Sample, t int64) int { return cmp.Compare(s.Time, t) })
 		}
-		list, err := chunks.Encode(nil, samples[:n])
+		list, err := w.encodeHistograms(targetOf(ls), slice, samples[:n])
 		if err != nil {
-			return size, err
+			return size, fmt.Errorf("encode histograms of series %d: %w", ordinal, err)
 		}
 		w.row = w.row[:0]
 		for _, c := range list {
@@ -245,6 +247,16 @@ func (w *SealWriter) addHistograms(ordinal uint32, samples []chunks.Sample) (siz
 	}
 	w.summary.ChunkBytes += uint64(size)
 	return size, nil
+}
+
+// encodeHistograms returns the chunks of a row of histograms: runs in columns,
+// with the timestamps where those of floats are, or what is smaller.
+func (w *SealWriter) encodeHistograms(target uint64, slice int, samples []chunks.Sample) ([]chunks.Chunk, error) {
+	list, err := chunks.Encode(nil, samples)
+	if err != nil {
+		return nil, err
+	}
+	return w.runs.Replace(list, func(times []int64) (column.Slice, error) { return w.timeSlice(target, slice, times) })
 }
 
 // addLabels adds the label set to the row being built and to the index.

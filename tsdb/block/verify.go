@@ -307,11 +307,12 @@ func (v *verifier) postings(key, rest, value []byte) error {
 	return nil
 }
 
-// compareLabels compares the labels with the postings, which it forgets, and with
-// each other. Where some could not be read, that was said already.
+// compareLabels compares the labels with the postings, which it forgets. Where
+// some could not be read, that was said already. That two series have the same
+// labels is no damage in a generation that is not sealed: one that left memory
+// and came back is numbered again.
 func (v *verifier) compareLabels() {
 	if v.out.Damaged == 0 {
-		v.findTwins()
 		for _, pair := range slices.Sorted(maps.Keys(v.pairs)) {
 			t := v.pairs[pair]
 			if t.number == 0 && t.sum == 0 {
@@ -324,21 +325,6 @@ func (v *verifier) compareLabels() {
 		}
 	}
 	v.pairs = nil
-}
-
-// findTwins notes series of one generation that have the same labels. In a sealed
-// one the order shows them.
-func (v *verifier) findTwins() {
-	if v.sealed != nil || len(v.order) < 2 {
-		return
-	}
-	first := make(map[xxh3.Uint128]uint32, len(v.series))
-	for i, s := range v.series {
-		if other, twice := first[s.hash]; twice && s.known {
-			v.note(v.keyOf(familyLabels, uint32(i)), "series %d has the labels of series %d", i, other)
-		}
-		first[s.hash] = uint32(i)
-	}
 }
 
 // compareTotals compares what was found with what the summaries say.

@@ -155,7 +155,11 @@ func (v *verifier) histogramRow(_, rest, value []byte) error {
 		return err
 	}
 	f.found.ChunkBytes += uint64(len(value))
-	return v.chunkList(f, value, within, func(it chunkenc.Iterator, kind chunkenc.ValueType) error {
+	row, err := chunks.InlineTimes(nil, value, v.out.ID.Start, v.timesAt)
+	if err != nil {
+		return err
+	}
+	return v.chunkList(f, row, within, func(it chunkenc.Iterator, kind chunkenc.ValueType) error {
 		var record []byte
 		switch kind {
 		case chunkenc.ValHistogram:

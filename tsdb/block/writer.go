@@ -14,9 +14,11 @@ import (
 const tableBytesMax = 64 << 20
 
 // chunkTableBytesMin is from where on the chunks of a flush get a table of their
-// own. Chunk rows of different flushes never interleave, so such tables are never
-// compacted; index rows do, and small tables are better merged.
-const chunkTableBytesMin = 1 << 20
+// own, and its summary as well. The chunks and summaries of different flushes
+// never interleave, so such tables are never compacted; together with index rows,
+// which do, every other flush would have all those before it written again. The
+// tables of smaller flushes are better merged.
+const chunkTableBytesMin = 16 << 10
 
 // Writer builds the tables of one flush of an epoch: AddFlush for each
 // partition in key order, then Tables.
@@ -109,7 +111,8 @@ func (w *Writer) AddFlush(f *Flush) (s Summary, conflicts int, err error) {
 	if err != nil {
 		return s, conflicts, fmt.Errorf("write chunks of %s: %w", f.ID, err)
 	}
-	if w.open != nil && w.open.Size() > chunkTableBytesMin {
+	apart := w.open != nil && w.open.Size() > chunkTableBytesMin
+	if apart {
 		if err := w.Cut(); err != nil {
 			return s, conflicts, err
 		}
@@ -121,6 +124,11 @@ func (w *Writer) AddFlush(f *Flush) (s Summary, conflicts int, err error) {
 	w.value = s.append(w.value[:0], f.ID.Start)
 	if err := w.Set(w.key, w.value); err != nil {
 		return s, conflicts, err
+	}
+	if apart {
+		if err := w.Cut(); err != nil {
+			return s, conflicts, err
+		}
 	}
 	if err := w.addIndex(f, prefix); err != nil {
 		return s, conflicts, fmt.Errorf("write index of %s: %w", f.ID, err)
