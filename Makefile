@@ -7,8 +7,10 @@
 #   make e2e       the built binary against real senders, one minute
 #   make soak      long: end to end with kills, power losses, fuzzing
 #   make fuzz      every fuzz target for FUZZTIME
+#   make fuzz-columns  ten million fuzzed columns, encoded and decoded
 #   make bench     Go benchmarks
 #   make bench-peers  the same load on Varve, VictoriaMetrics and Prometheus
+#   make bench-queries  the same questions on all three
 
 SHELL := /bin/sh
 
@@ -27,14 +29,16 @@ STATIC := CGO_ENABLED=0 GOFLAGS="$(shell go env GOFLAGS) -trimpath"
 FUZZTIME ?= 20s
 ROUNDS   ?= 20
 SOAKTIME ?= 30m
+FUZZRUNS ?= 3400000x
 PACKAGES ?= ./...
 BENCH    ?= .
 PEERS    ?= bin/peers
 
 CAPTURES  := $(CURDIR)/testdata/captures
+QUERYFLAGS ?=
 PEERFLAGS ?= --captures $(CAPTURES)/node_1s.tsd.zst,$(CAPTURES)/goapp_1s.tsd.zst
 
-.PHONY: run build check test e2e soak fuzz bench bench-peers clean
+.PHONY: run build check test e2e soak fuzz fuzz-columns bench bench-peers bench-queries clean
 
 run:
 	$(STATIC) go run -ldflags '$(LDFLAGS)' ./cmd/varve serve
@@ -69,6 +73,7 @@ soak: build
 		CGO_ENABLED=0 GOARCH=arm64 go test -exec qemu-aarch64 -run Golden -count=1 ./chunks/...; \
 	else echo "without qemu-aarch64 the golden files are not read as arm64"; fi
 	$(MAKE) fuzz FUZZTIME=5m
+	$(MAKE) fuzz-columns
 
 # go test fuzzes one target of one package at a time.
 fuzz:
@@ -79,12 +84,19 @@ fuzz:
 		$(STATIC) go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package" </dev/null; \
 	done
 
+# Each input is encoded at three levels, so FUZZRUNS counts a third of the columns.
+fuzz-columns:
+	$(STATIC) go test -run '^$$' -fuzz '^FuzzValuesRoundTrip$$' -fuzztime $(FUZZRUNS) -timeout 24h ./chunks/column
+
 bench:
 	VARVE_DATA=$(CAPTURES) go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)
 
 # The peers are a module of their own: the product never depends on them.
 bench-peers: build
 	cd bench/peers && $(STATIC) go run . --varve $(CURDIR)/$(BINARY) --binaries $(abspath $(PEERS)) $(PEERFLAGS)
+
+bench-queries: build
+	cd bench/peers && $(STATIC) go run . --what queries --varve $(CURDIR)/$(BINARY) --binaries $(abspath $(PEERS)) --json $(CURDIR)/bin/queries.json $(QUERYFLAGS)
 
 clean:
 	rm -rf bin

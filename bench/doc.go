@@ -13,5 +13,5 @@
 // Concurrency: Ingest and Query start and stop their own goroutines; a Source
 // belongs to one connection.
 // Read ingest.go first, then fleet.go, template.go and replay.go; query.go stands
-// alone.
+// alone. dataset.go and datasets.go make what queries are compared on.
 package bench

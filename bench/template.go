@@ -92,14 +92,21 @@ func (b *builder) encode(t *template) {
 			first = sample + sampleTimestamp
 		}
 	}
-	plain, moved := b.encoder.plain()
+	t.compress(&b.encoder, &b.compressor, patches, targets)
+}
+
+// compress makes t's block of what e holds. The patches are counted from the
+// first series; targets has the target of each that is a timestamp, -1 for
+// values.
+func (t *template) compress(e *encoder, c *compressor, patches []patch, targets []int) {
+	plain, moved := e.plain()
 	for i := range patches {
 		patches[i].at += moved
 		if patches[i].same >= 0 {
 			patches[i].same += moved
 		}
 	}
-	block, places := b.compressor.compress(nil, plain, patches)
+	block, places := c.compress(nil, plain, patches)
 	t.block, t.plain, t.values, t.moments = block, len(plain), t.values[:0], t.moments[:0]
 	for i, at := range places {
 		switch {

@@ -19,6 +19,11 @@ const (
 	Bucket                   // a higher bucket: as much as the one below, and its own
 	BucketSum                // the sum that goes with the buckets before it
 	BucketCount              // the count that goes with the buckets before it
+
+	RestartingCounter // integers, and now and then again from 0
+	TenthGauge        // one decimal, wanders
+	HundredthGauge    // two decimals, wanders
+	PercentGauge      // integers from 0 to 100 that wander
 )
 
 // model is the state of one series.
@@ -71,6 +76,17 @@ func (s *scrape) next(m *model) float64 {
 		m.value = float64(x%1001) / 1000
 	case FloatGauge:
 		m.value += (float64(x>>11)/(1<<53) - 0.5) * 0.1
+	case RestartingCounter:
+		m.value += float64(x % 512)
+		if x>>32%8192 == 0 {
+			m.value = 0
+		}
+	case TenthGauge:
+		m.value = max(0, math.Round(m.value*10+float64(int(x%41)-20))/10)
+	case HundredthGauge:
+		m.value = max(0, math.Round(m.value*100+float64(int(x%301)-150))/100)
+	case PercentGauge:
+		m.value = min(100, max(0, m.value+float64(int(x%5)-2)))
 	case FirstBucket:
 		s.observed = float64(x % 8 / 4)
 		m.value += s.observed

@@ -40,7 +40,8 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 			err = errors.Join(err, store.Close())
 		}
 	}()
-	db, err := openDB(ctx, n, c, store)
+	queries := &courtesy{}
+	db, err := openDB(ctx, n, c, store, queries.yield)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 		ValueBytesMax: int(c.KV.ValueBytesMax), BatchBytesMax: int(c.KV.BatchBytesMax),
 	})
 	p = &parts{
-		routes: dataRoutes(newAdmin(n, c, db, store), writes, reads, spaces),
+		routes: dataRoutes(newAdmin(n, c, db, store), writes, reads, queries, spaces),
 		jobs:   []job{{"flushes", db.Run}, {"seals", db.RunSeals}, {"retention", forget.Run}, {"sweep", (&sweep{spaces, n.options.Now, n.log}).run}},
 		cancel: reads.Close,
 		apply: func(c Config) {
@@ -103,12 +104,12 @@ const (
 	epochBytesMax = 1 << 30
 )
 
-func openDB(ctx context.Context, n *Node, c Config, store kv.Store) (*tsdb.DB, error) {
+func openDB(ctx context.Context, n *Node, c Config, store kv.Store, yield func(context.Context) error) (*tsdb.DB, error) {
 	return tsdb.Open(ctx, store, tsdb.Options{
 		Now: n.options.Now, Random: n.options.Random, Log: n.log, Registerer: n.registry,
 		Width: c.Storage.PartitionWidth, Retention: c.Retention.Time, AheadMax: c.Storage.FutureBound,
 		EpochAgeMax:   c.Storage.EpochAge,
-		EpochBytesMax: min(max(int64(n.resources.Memory/epochShare), epochBytesMin), epochBytesMax),
+		EpochBytesMax: min(max(int64(n.resources.Memory/epochShare), epochBytesMin), epochBytesMax), Yield: yield,
 	})
 }
 
@@ -120,14 +121,14 @@ func newAdmin(n *Node, c Config, db *tsdb.DB, store kv.Checkpointer) *admin {
 }
 
 // dataRoutes are the routes that need the open store.
-func dataRoutes(operate *admin, writes *ingest.Handler, reads *api.API, spaces *kvapi.Handler) []route {
+func dataRoutes(operate *admin, writes *ingest.Handler, reads *api.API, queries *courtesy, spaces *kvapi.Handler) []route {
 	all := operate.routes()
 	for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/prom/push"} {
 		all = append(all, route{methods: post, path: path, handle: writes.Handle, changes: true})
 	}
 	all = append(all, route{methods: kvMethods, path: "/kv/v1/*", handle: spaces.Handle, changes: true})
 	for _, r := range reads.Routes() {
-		all = append(all, route{methods: r.Methods, path: r.Path, handle: r.Handle})
+		all = append(all, route{methods: r.Methods, path: r.Path, handle: queries.query(r.Handle)})
 	}
 	return all
 }
@@ -157,7 +158,7 @@ func newQueryAPI(n *Node, c Config, db *tsdb.DB) *api.API {
 	})
 	build := n.options.Build
 	return api.New(api.Deps{
-		Engine: engine, Queryable: db.Queryable(series.DefaultTenant), Chunks: db.ChunkQueryable(series.DefaultTenant),
+		Engine: engine, Queryable: query.Local(db, series.DefaultTenant), Chunks: db.ChunkQueryable(series.DefaultTenant),
 		Exemplars: db.ExemplarQueryable(series.DefaultTenant),
 		Metadata:  metadata{db}.describe, Runtime: n.runtimeInfo, Cardinality: cardinality{db}.count,
 		Config: func() string { return n.Config().YAML() }, Flags: c.Values(), Now: n.options.Now,

@@ -79,7 +79,7 @@ func (db *DB) Append(ctx context.Context, tenant series.TenantID, batch *series.
 	}
 	db.metadata.set(tenant, changed)
 	db.table.SetRegistered(s.refs, s.register, epoch)
-	e.Append(batch, s.refs)
+	db.Changes(tenant).note(e.Append(batch, s.refs))
 	db.metrics.appended(&outcome, created)
 	if e.Bytes() >= db.options.EpochBytesMax {
 		select {

@@ -58,6 +58,11 @@ type Options struct {
 	// BacklogMax bounds the frozen epochs that wait to be flushed; beyond it
 	// Append returns ErrBacklog. Default 4.
 	BacklogMax int
+	// Yield is called by work that nobody waits for, such as seals that are due,
+	// every few milliseconds. It may pause for queries that run meanwhile, some
+	// milliseconds at a time: a seal waits no longer than it works. Its error
+	// ends the work. The default goes on at once.
+	Yield func(ctx context.Context) error
 }
 
 func (o Options) withDefaults() Options {
@@ -117,6 +122,7 @@ type DB struct {
 	metadata metadataTable
 	clocks
 	views
+	changeLogs
 	maintenance
 
 	// epochMu guards the change of the open epoch: appends hold it shared while
@@ -152,6 +158,10 @@ type maintenance struct {
 	sealMu    sync.Mutex // one seal at a time
 	lastSeal  map[partition]time.Time
 	sealRests map[partition]time.Time // those whose seal failed: not before this time
+	// sealsWanted is how many seals were asked for and have not ended; sealing is
+	// how far the running one is. sealMu does not guard them.
+	sealsWanted atomic.Int64
+	sealing     sealProgress
 
 	flushMu     sync.Mutex // one flush at a time
 	generations openGenerations

@@ -184,6 +184,11 @@ func (f *flusher) commit(ctx context.Context, parts []*part) error {
 			}
 		}
 	}
+	// A table that spans more would overlap what is in the store's memory, such as
+	// the marks that were deleted, and have it write that out.
+	if err := f.writer.Cut(); err != nil {
+		return err
+	}
 	mark := epochKey(keyspace.FlushedEpochs, f.epoch.ID)
 	if err := f.writer.Set(mark, nil); err != nil {
 		return err

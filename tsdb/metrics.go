@@ -67,12 +67,36 @@ func newMetrics(db *DB, r prometheus.Registerer) *metrics {
 	gauge("frozen_epochs", "Epochs that wait to be flushed.", func() float64 { return float64(max(0, db.frozen())) })
 	gauge("epoch_age_seconds", "Age of the epoch that takes appends.", db.epochSeconds)
 	gauge("generations", "Generations on disk.", func() float64 { return float64(db.generationCount()) })
+	m.addSealing(&db.sealing)
 	if r != nil {
 		for _, c := range m.collectors {
 			r.MustRegister(c)
 		}
 	}
 	return m
+}
+
+// addSealing adds what tells how far the running seal is. All are 0 when none runs.
+func (m *metrics) addSealing(p *sealProgress) {
+	gauge := func(name, help string, value func() float64) {
+		m.collectors = append(m.collectors, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "varve_tsdb_seal" + name, Help: help}, value))
+	}
+	counter := func(name, help string, value func() float64) {
+		m.collectors = append(m.collectors, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "varve_tsdb_seal_" + name, Help: help}, value))
+	}
+	gauge("s_running", "Seals that are running.", func() float64 {
+		if p.running.Load() {
+			return 1
+		}
+		return 0
+	})
+	gauge("_series", "Series that the running seal has to merge, each once for every generation that has it.", func() float64 { return float64(p.seriesAll.Load()) })
+	gauge("_series_done", "Series that the running seal has merged.", func() float64 { return float64(p.series.Load()) })
+	gauge("_samples", "Samples that the running seal has to merge.", func() float64 { return float64(p.samplesAll.Load()) })
+	gauge("_samples_done", "Samples that the running seal has written; those that came twice count once.", func() float64 { return float64(p.samples.Load()) })
+	gauge("_start_time_seconds", "When the running seal began, in seconds since 1970.", func() float64 { return float64(p.started.Load()) / 1000 })
+	counter("waits_total", "Times that a seal waited for queries.", func() float64 { return float64(p.waitsTotal.Load()) })
+	counter("waited_seconds_total", "Time that seals waited for queries.", func() float64 { return time.Duration(p.waitedTotal.Load()).Seconds() })
 }
 
 func (m *metrics) unregister() {

@@ -153,17 +153,8 @@ func (q *Querier) LabelValues(ctx context.Context, name string, hints *storage.L
 		if len(ms) == 0 {
 			q.db.table.LabelValues(q.tenant, name, values)
 		} else {
-			var buffer []byte
-			for _, ref := range q.db.table.Match(q.tenant, ms, nil) {
-				buffer = q.db.table.AppendLabels(buffer[:0], ref)
-				value := series.Labels(buffer).Get(name)
-				if _, known := values[string(value)]; known || len(value) == 0 {
-					continue
-				}
-				if slices.ContainsFunc(epochs, func(e *heldEpoch) bool { return e.Overlaps(ref, q.mint, q.maxt) }) {
-					values[string(value)] = struct{}{}
-				}
-			}
+			refs := q.db.table.Match(q.tenant, ms, nil)
+			q.db.table.ValuesOf(name, overlapping(epochs, refs, q.mint, q.maxt), values)
 		}
 	}
 	return sorted(values, hints), q.Warnings(), nil

@@ -1,19 +1,16 @@
 package tsdb
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/varve-db/varve/chunks"
 	"github.com/varve-db/varve/chunks/column"
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/series"
 	"github.com/varve-db/varve/tsdb/block"
-	"github.com/varve-db/varve/tsdb/head"
 )
 
 // SealReport says what a seal did with a partition.
@@ -27,11 +24,15 @@ type SealReport struct {
 	BytesOut   uint64 // of chunks and timestamps written
 	Conflicts  int
 	Took       time.Duration
+	Waited     time.Duration // of Took, for queries
 }
 
 // Seal flushes what is in memory, and merges the generations of every partition
-// into one sealed generation.
+// into one sealed generation. It does not yield to queries, nor does one under way
+// that it has to wait for.
 func (db *DB) Seal(ctx context.Context) ([]SealReport, error) {
+	db.sealsWanted.Add(1)
+	defer db.sealsWanted.Add(-1)
 	if err := db.Flush(ctx); err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (db *DB) Seal(ctx context.Context) ([]SealReport, error) {
 	var reports []SealReport
 	var failed error
 	for _, p := range slices.Compact(list) {
-		r, err := db.sealPartition(ctx, p, true, column.Balanced)
+		r, err := db.sealPartition(ctx, sealPlan{partition: p, all: true, level: column.Balanced})
 		failed = errors.Join(failed, err)
 		if ctx.Err() != nil {
 			break
@@ -58,16 +59,6 @@ func (db *DB) Seal(ctx context.Context) ([]SealReport, error) {
 	}
 	return reports, failed
 }
-
-// When partitions are sealed by themselves.
-const (
-	sealEvery   = 2 * time.Hour    // what an open partition has gathered
-	sealFlushes = 12               // or so many flushes
-	sealGrace   = 15 * time.Minute // after a partition's end, for late samples
-	lateShare   = 16               // late samples are folded in above one in so many
-	lateAge     = 24 * time.Hour   // or after this time
-	sealRetry   = time.Hour        // after a seal that failed
-)
 
 // RunSeals seals partitions as they become due, until ctx ends.
 func (db *DB) RunSeals(ctx context.Context) error {
@@ -103,7 +94,7 @@ func (db *DB) SealDue(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		_, err := db.sealPartition(ctx, p.partition, p.all, p.level)
+		_, err := db.sealPartition(ctx, p)
 		if err != nil && !errors.Is(err, errUnsettled) {
 			failed = errors.Join(failed, err) // damage in one must not stop the others
 		}
@@ -111,64 +102,13 @@ func (db *DB) SealDue(ctx context.Context) error {
 	return failed
 }
 
-// sealPlan is a partition that is due.
-type sealPlan struct {
-	partition
-	all   bool // merge the sealed generations too
-	level column.Level
-}
-
-// planSeals decides which partitions of the view are due.
-func (db *DB) planSeals(v *view, now time.Time) []sealPlan {
-	db.sealMu.Lock()
-	defer db.sealMu.Unlock()
-	var plans []sealPlan
-	for i := 0; i < len(v.generations); {
-		p := partition{v.generations[i].ID.Tenant, v.generations[i].ID.Start}
-		var open, sealed, flushes int
-		var openSamples, sealedSamples uint64
-		for ; i < len(v.generations) && v.generations[i].ID.Tenant == p.tenant && v.generations[i].ID.Start == p.start; i++ {
-			g := v.generations[i]
-			for _, f := range g.Flushes {
-				if f.Sealed != nil {
-					sealed++
-					sealedSamples += f.Samples
-				} else {
-					flushes++
-					openSamples += f.Samples
-				}
-			}
-			if g.Flushes[0].Sealed == nil {
-				open++
-			}
-		}
-		last, known := db.lastSeal[p]
-		if !known {
-			last = now
-			db.lastSeal[p] = now
-		}
-		if now.Before(db.sealRests[p]) {
-			continue
-		}
-		closed := now.UnixMilli() >= p.start+db.options.Width.Milliseconds()+sealGrace.Milliseconds()
-		switch {
-		case !closed && open > 0 && (now.Sub(last) >= sealEvery || flushes >= sealFlushes):
-			plans = append(plans, sealPlan{p, false, column.Fast})
-		case closed && (sealed > 1 || open > 0 && sealed == 0):
-			plans = append(plans, sealPlan{p, true, column.Balanced})
-		case closed && open > 0 && (openSamples*lateShare >= sealedSamples || flushes >= sealFlushes || now.Sub(last) >= lateAge):
-			plans = append(plans, sealPlan{p, true, column.Balanced})
-		}
-	}
-	return plans
-}
-
 // sealPartition merges the partition's generations, all or those that are not
 // sealed yet, into one. At any moment either the inputs or the result can be
 // read: the switch is one synced batch.
-func (db *DB) sealPartition(ctx context.Context, p partition, all bool, level column.Level) (SealReport, error) {
+func (db *DB) sealPartition(ctx context.Context, plan sealPlan) (SealReport, error) {
 	db.sealMu.Lock()
 	defer db.sealMu.Unlock()
+	p := plan.partition
 	report := SealReport{Tenant: p.tenant, Start: p.start, End: p.start + db.options.Width.Milliseconds()}
 	started := db.options.Now()
 	v, id, err := db.beginSeal(p)
@@ -176,9 +116,9 @@ func (db *DB) sealPartition(ctx context.Context, p partition, all bool, level co
 		return report, err
 	}
 	defer db.release(v)
-	s := sealer{db: db, report: &report}
+	s := sealer{db: db, id: id, report: &report, pace: pace{started: started, logged: started, background: plan.due}}
 	for _, g := range v.generations {
-		if g.ID.Tenant == p.tenant && g.ID.Start == p.start && (all || g.Flushes[0].Sealed == nil) {
+		if g.ID.Tenant == p.tenant && g.ID.Start == p.start && (plan.all || g.Flushes[0].Sealed == nil) {
 			s.inputs = append(s.inputs, sealInput{Reader: block.NewReader(db.store, g.Generation), held: g})
 		}
 	}
@@ -186,15 +126,10 @@ func (db *DB) sealPartition(ctx context.Context, p partition, all bool, level co
 		db.lastSeal[p] = started
 		return report, nil
 	}
-	var counters []block.CounterRange
-	for _, in := range s.inputs {
-		for _, f := range in.held.Flushes {
-			counters = append(counters, f.Counters...)
-		}
-	}
-	s.writer = block.NewSealWriter(db.store, id, db.options.Width.Milliseconds(), s.slices(), level)
-	s.writer.Covers(counters)
+	s.writer = block.NewSealWriter(db.store, id, db.options.Width.Milliseconds(), s.plan(), plan.level)
+	s.writer.Covers(s.counters())
 	defer s.writer.Abandon()
+	defer db.sealing.end()
 	sealed, err := s.run(ctx)
 	if err == nil {
 		err = db.commitSeal(ctx, &s, sealed)
@@ -214,10 +149,10 @@ func (db *DB) sealPartition(ctx context.Context, p partition, all bool, level co
 	report.Inputs = len(s.inputs)
 	report.Series, report.Samples = uint64(sealed.Flushes[0].NewSeries), sealed.Flushes[0].Samples
 	report.BytesOut = sealed.Flushes[0].ChunkBytes
-	report.Took = db.options.Now().Sub(started)
+	report.Took, report.Waited = db.options.Now().Sub(started), s.pace.waited
 	db.metrics.sealed(&report)
-	db.log.Info("partition sealed", "generation", id.String(), "level", level.String(), "inputs", report.Inputs, "series", report.Series,
-		"samples", report.Samples, "bytes_in", report.BytesIn, "bytes_out", report.BytesOut, "seconds", report.Took.Seconds())
+	db.log.Info("partition sealed", "generation", id.String(), "level", plan.level.String(), "inputs", report.Inputs, "series", report.Series,
+		"samples", report.Samples, "bytes_in", report.BytesIn, "bytes_out", report.BytesOut, "seconds", report.Took.Seconds(), "waited_seconds", report.Waited.Seconds())
 	return report, nil
 }
 
@@ -255,12 +190,17 @@ func (db *DB) commitSeal(ctx context.Context, s *sealer, sealed block.Generation
 	if err := db.store.Apply(&batch, kv.Sync); err != nil {
 		return err
 	}
-	gone := map[block.ID]bool{}
+	gone, written := map[block.ID]bool{}, map[uint64]bool{}
 	for _, in := range s.inputs {
 		in.held.dropped.Store(true)
 		gone[in.held.ID] = true
+		for _, f := range in.held.Flushes {
+			written[f.Epoch] = true
+		}
 	}
 	db.swapView(func(v *view) {
+		// A flushed epoch that is kept for reading would be read twice now.
+		v.epochs = slices.DeleteFunc(v.epochs, func(e *heldEpoch) bool { return e.flushed && written[e.ID] })
 		v.generations = slices.DeleteFunc(v.generations, func(g *heldGeneration) bool { return gone[g.ID] })
 		v.setGeneration(sealed)
 	})
@@ -275,196 +215,3 @@ var (
 	// has been flushed again.
 	errUnsettled = errors.New("a flush has to be tried again first")
 )
-
-// sealer merges generations.
-type sealer struct {
-	db     *DB
-	inputs []sealInput
-	writer *block.SealWriter
-	tables []kv.Table
-	report *SealReport
-
-	sealed  block.SealedReader
-	columns chunks.Columns
-}
-
-type sealInput struct {
-	*block.Reader
-	held *heldGeneration
-}
-
-// slices divides the inputs' range of time.
-func (s *sealer) slices() block.Slices {
-	var samples, largest uint64
-	start, end := s.inputs[0].held.Flushes[0].MinTime, s.inputs[0].held.Flushes[0].MaxTime
-	for _, in := range s.inputs {
-		for _, f := range in.held.Flushes {
-			samples += f.Samples
-			start, end = min(start, f.MinTime), max(end, f.MaxTime)
-		}
-		largest = max(largest, uint64(in.Series()))
-	}
-	return block.PlanSlices(start, end, samples/max(largest, 1))
-}
-
-// sealSeries is a series of the result with its places in the inputs.
-type sealSeries struct {
-	labels series.Labels
-	rows   []rowPlace // reader is the input
-}
-
-// run writes all series in order, metric by metric.
-func (s *sealer) run(ctx context.Context) (block.Generation, error) {
-	names := map[string]struct{}{"": {}}
-	for _, in := range s.inputs {
-		if err := in.LabelValues(series.MetricName, nil, names); err != nil {
-			return block.Generation{}, err
-		}
-	}
-	for _, name := range sorted(names, nil) {
-		if err := s.goOn(ctx); err != nil {
-			return block.Generation{}, err
-		}
-		list, err := s.metric(name)
-		if err != nil {
-			return block.Generation{}, err
-		}
-		for from := 0; from < len(list); from += blockSeries {
-			if err := s.addBlock(list[from:min(from+blockSeries, len(list))]); err != nil {
-				return block.Generation{}, err
-			}
-			if err := s.goOn(ctx); err != nil {
-				return block.Generation{}, err
-			}
-		}
-	}
-	generation, tables, err := s.writer.Finish()
-	s.tables = tables
-	return generation, err
-}
-
-// goOn returns an error when the seal has to end.
-func (s *sealer) goOn(ctx context.Context) error {
-	if s.db.closed.Load() {
-		return ErrClosed
-	}
-	return ctx.Err()
-}
-
-// metric returns the series of a metric in the order of the result.
-func (s *sealer) metric(name string) ([]sealSeries, error) {
-	var list []sealSeries
-	for i, in := range s.inputs {
-		found, err := in.Metric(name)
-		if err != nil {
-			return nil, err
-		}
-		ordinals := found.ToArray()
-		err = in.Labels(ordinals, func(at int, ls series.Labels) error {
-			list = append(list, sealSeries{slices.Clone(ls), []rowPlace{{i, ordinals[at]}}})
-			return nil
-		})
-		if err != nil {
-			return nil, err
-		}
-	}
-	slices.SortStableFunc(list, func(a, b sealSeries) int { return block.CompareSealed(a.labels, b.labels) })
-	merged := list[:0]
-	for _, x := range list {
-		if n := len(merged); n > 0 && string(merged[n-1].labels) == string(x.labels) {
-			merged[n-1].rows = append(merged[n-1].rows, x.rows...)
-		} else {
-			merged = append(merged, x)
-		}
-	}
-	return merged, nil
-}
-
-// addBlock reads the samples of a few series and writes them.
-func (s *sealer) addBlock(list []sealSeries) error {
-	loaded := make([][]chunks.Chunk, len(list))
-	exemplars := make([][]head.Exemplar, len(list))
-	number := 0
-	for i := range s.inputs {
-		var places []place
-		for at := range list {
-			for _, row := range list[at].rows {
-				if row.reader == i {
-					places = append(places, place{row.ordinal, at})
-				}
-			}
-		}
-		slices.SortFunc(places, func(a, b place) int { return cmp.Compare(a.ordinal, b.ordinal) })
-		if err := s.readInput(&s.inputs[i], places, loaded, exemplars, &number); err != nil {
-			return err
-		}
-	}
-	for at := range list {
-		if err := s.columns.Load(loaded[at]); err != nil {
-			return err
-		}
-		s.report.Conflicts += s.columns.Conflicts
-		if s.columns.Len() == 0 && len(exemplars[at]) == 0 {
-			continue
-		}
-		sortExemplars(exemplars[at])
-		if err := s.writer.Add(list[at].labels, &s.columns, exemplars[at]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *sealer) countRead(n int64) error {
-	s.report.BytesIn += uint64(n)
-	return nil
-}
-
-// readInput adds what an input has of the series at places.
-func (s *sealer) readInput(in *sealInput, places []place, loaded [][]chunks.Chunk, exemplars [][]head.Exemplar, number *int) error {
-	ordinals := make([]uint32, len(places))
-	for i, p := range places {
-		ordinals[i] = p.ordinal
-	}
-	start := in.held.ID.Start
-	if len(ordinals) == 0 {
-		return nil
-	}
-	decode := func(i int, row []byte) (err error) {
-		at := &loaded[places[i].entry]
-		*at, err = chunks.DecodeList(*at, slices.Clone(row), start, *number)
-		return err
-	}
-	for _, f := range in.held.Flushes {
-		var err error
-		if in.Sealed() {
-			wanted := block.Range{Min: f.MinTime, Max: f.MaxTime, Charge: s.countRead}
-			err = s.sealed.Floats(in.Reader, ordinals, wanted, func(i int, c chunks.Chunk) {
-				at := &loaded[places[i].entry]
-				*at = append(*at, c.WithList(*number, len(*at)))
-			})
-			*number++
-			if err == nil {
-				err = s.sealed.Histograms(in.Reader, ordinals, wanted, decode)
-			}
-		} else {
-			err = in.Chunks(f.Flush, ordinals, func(i int, row []byte) error {
-				return errors.Join(s.countRead(int64(len(row))), decode(i, row))
-			})
-		}
-		*number++
-		if err != nil {
-			return err
-		}
-		if f.Exemplars > 0 {
-			err := in.Exemplars(f.Flush, ordinals, f.MinTime, f.MaxTime, func(i int, found []head.Exemplar) {
-				at := &exemplars[places[i].entry]
-				*at = append(*at, found...)
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}

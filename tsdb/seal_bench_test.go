@@ -1,4 +1,4 @@
-package tsdb_test
+package tsdb
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"github.com/varve-db/varve/bench"
 	"github.com/varve-db/varve/kv/pebblekv"
 	"github.com/varve-db/varve/series"
-	"github.com/varve-db/varve/tsdb"
 )
 
 // BenchmarkSealWholeStore appends captured metrics scrape by scrape, flushing
@@ -50,7 +49,7 @@ func sealCapture(b *testing.B, capture []bench.Captured) {
 		b.Fatal(err)
 	}
 	defer store.Close()
-	db, err := tsdb.Open(ctx, store, tsdb.Options{AheadMax: 100 * 365 * 24 * time.Hour})
+	db, err := Open(ctx, store, Options{AheadMax: 100 * 365 * 24 * time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -75,7 +74,7 @@ func sealCapture(b *testing.B, capture []bench.Captured) {
 	b.ReportMetric(float64(took.Nanoseconds())/float64(count), "seal-ns/sample")
 }
 
-func partitionBytes(b *testing.B, db *tsdb.DB) (n uint64) {
+func partitionBytes(b *testing.B, db *DB) (n uint64) {
 	list, err := db.Partitions()
 	if err != nil {
 		b.Fatal(err)
@@ -87,7 +86,7 @@ func partitionBytes(b *testing.B, db *tsdb.DB) (n uint64) {
 }
 
 // appendCapture appends the capture in order of time.
-func appendCapture(b *testing.B, db *tsdb.DB, capture []bench.Captured) (samples int) {
+func appendCapture(b *testing.B, db *DB, capture []bench.Captured) (samples int) {
 	ctx := context.Background()
 	sets := make([]labels.Labels, len(capture))
 	next := make([]int, len(capture))

@@ -1,16 +1,13 @@
 package tsdb
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/util/annotations"
-	"github.com/zeebo/xxh3"
 
 	"github.com/varve-db/varve/chunks"
 	"github.com/varve-db/varve/chunks/column"
@@ -135,6 +132,7 @@ func (db *DB) noteDamage(d damage, err error) {
 	db.damaged[d] = struct{}{}
 	db.viewMu.Unlock()
 	if !known {
+		db.changed()
 		db.metrics.damaged.Inc()
 		db.log.Error("damaged rows left out of answers", "generation", d.id.String(), "flush", d.flush, "error", err)
 	}
@@ -169,133 +167,6 @@ type rowPlace struct {
 
 // selection is the series that match, in label order.
 type selection struct{ entries []entry }
-
-// selectSeries finds the series that satisfy ms and may have samples in
-// [mint, maxt].
-func (q *Querier) selectSeries(ctx context.Context, mint, maxt int64, ms []*labels.Matcher) (*selection, error) {
-	b := selectionBuilder{q: q, budget: series.BudgetFrom(ctx)}
-	prepared := index.Prepare(ms)
-	var readers []int
-	for i := range q.readers {
-		if slices.ContainsFunc(q.readers[i].flushes, func(f block.Summary) bool { return f.MinTime <= maxt && f.MaxTime >= mint }) {
-			readers = append(readers, i)
-		}
-	}
-	epochs := q.memory(mint, maxt)
-	// A series may come from several places; twice even from one generation that
-	// is not sealed, where it left memory and came back.
-	if len(readers) > 1 || len(readers) == 1 && (len(epochs) > 0 || !q.readers[readers[0]].Sealed()) {
-		b.byHash = map[uint64]int{}
-	}
-	for _, i := range readers {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		if err := q.tolerate(b.addReader(ctx, i, prepared), q.readers[i].held.ID, damagedIndex); err != nil {
-			return nil, err
-		}
-	}
-	if err := b.addMemory(epochs, mint, maxt, ms); err != nil {
-		return nil, err
-	}
-	slices.SortFunc(b.entries, func(x, y entry) int { return labels.Compare(x.labels, y.labels) })
-	return &selection{entries: b.entries}, nil
-}
-
-// selectionBuilder brings together the places in which a label set occurs.
-type selectionBuilder struct {
-	q       *Querier
-	budget  series.Budget
-	entries []entry
-	// byHash finds an entry by the hash of its labels; entries whose hash was
-	// taken are behind it, found by their own next hash. Nil if no label set
-	// can come twice.
-	byHash  map[uint64]int
-	builder labels.ScratchBuilder
-	encoded []byte
-}
-
-// at returns the entry for a label set.
-func (b *selectionBuilder) at(ls series.Labels) (*entry, error) {
-	if b.byHash != nil {
-		hash := xxh3.Hash(ls)
-		for {
-			i, taken := b.byHash[hash]
-			if !taken {
-				b.byHash[hash] = len(b.entries)
-				break
-			}
-			if b.encoded = series.AppendLabels(b.encoded[:0], b.entries[i].labels); string(b.encoded) == string(ls) {
-				return &b.entries[i], nil
-			}
-			hash++ // another set with the same hash: probe on
-		}
-	}
-	if b.budget != nil {
-		if err := b.budget.ChargeSeries(1); err != nil {
-			return nil, err
-		}
-	}
-	decoded, err := ls.Decode(&b.builder)
-	if err != nil {
-		return nil, err
-	}
-	b.entries = append(b.entries, entry{labels: decoded})
-	return &b.entries[len(b.entries)-1], nil
-}
-
-func (b *selectionBuilder) addReader(ctx context.Context, reader int, ms []index.Matcher) error {
-	r := &b.q.readers[reader]
-	found, pending, err := r.Match(ms)
-	if err != nil {
-		return err
-	}
-	ordinals := found.ToArray()
-	if len(pending) == 0 {
-		b.entries = slices.Grow(b.entries, len(ordinals))
-	}
-	places := make([]rowPlace, len(ordinals)) // one allocation for all entries
-	return r.Labels(ordinals, func(i int, ls series.Labels) error {
-		if i%4096 == 4095 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		if !block.Accepts(pending, ls) {
-			return nil
-		}
-		e, err := b.at(ls)
-		if err != nil {
-			return err
-		}
-		places[i] = rowPlace{reader, ordinals[i]}
-		if e.rows == nil {
-			e.rows = places[i : i+1 : i+1]
-		} else {
-			e.rows = append(e.rows, places[i])
-		}
-		return nil
-	})
-}
-
-func (b *selectionBuilder) addMemory(epochs []*heldEpoch, mint, maxt int64, ms []*labels.Matcher) error {
-	if len(epochs) == 0 {
-		return nil
-	}
-	var buffer []byte
-	for _, ref := range b.q.db.table.Match(b.q.tenant, ms, nil) {
-		if !slices.ContainsFunc(epochs, func(e *heldEpoch) bool { return e.Overlaps(ref, mint, maxt) }) {
-			continue
-		}
-		buffer = b.q.db.table.AppendLabels(buffer[:0], ref)
-		e, err := b.at(buffer)
-		if err != nil {
-			return err
-		}
-		e.ref = ref
-	}
-	return nil
-}
 
 // memory returns the epochs of the view that may have samples in [mint, maxt].
 func (q *Querier) memory(mint, maxt int64) []*heldEpoch {

@@ -63,8 +63,7 @@ func (db *DB) release(v *view) {
 	}
 	for _, g := range v.generations {
 		if g.refs.Add(-1) == 0 && g.dropped.Load() {
-			lower, upper := g.ID.Span()
-			if err := db.store.Excise(context.Background(), lower, upper); err != nil {
+			if err := db.removeRows(context.Background(), g.Generation); err != nil {
 				// The rows are unreadable already; the next start removes them.
 				db.log.Warn("dropped generation not removed yet", "generation", g.ID.String(), "error", err)
 			}

@@ -1,11 +1,13 @@
-// Command peers puts the same load on Varve, VictoriaMetrics and Prometheus, in
-// turn, on this machine, and prints a Markdown table of what each spent.
+// Command peers puts the same load on Varve, VictoriaMetrics and Prometheus on
+// this machine, and prints Markdown tables of what each spent: the writes of
+// -what=ingest in turn, the queries of -what=queries side by side.
 //
 // It is a module of its own, so that the product does not depend on its peers;
 // `go build` of the tools in go.mod builds them. The load itself comes from
 // `varve bench ingest`, which treats all three alike.
 //
-// Read main.go first, then servers.go and measure.go.
+// Read main.go first, then servers.go and measure.go; for the queries
+// queries.go, questions.go and ask.go.
 package main
 
 import (
@@ -24,6 +26,7 @@ import (
 
 // options are the flags.
 type options struct {
+	what     string
 	varve    string
 	binaries string
 	scratch  string
@@ -35,10 +38,13 @@ type options struct {
 	clients  int
 	captures string
 	copies   int
+	start    string
+	queries  queryOptions
 }
 
 func main() {
 	var o options
+	flag.StringVar(&o.what, "what", "ingest", "what to measure: ingest or queries")
 	flag.StringVar(&o.varve, "varve", "bin/varve", "Varve's binary; it also makes the load")
 	flag.StringVar(&o.binaries, "binaries", "bin/peers", "folder of the peers' binaries; missing ones are built")
 	flag.StringVar(&o.scratch, "scratch", "", "folder for the servers' data (default: a temporary one)")
@@ -50,6 +56,8 @@ func main() {
 	flag.IntVar(&o.clients, "connections", 2, "connections of the load")
 	flag.StringVar(&o.captures, "captures", "", "captures to send besides, separated by commas")
 	flag.IntVar(&o.copies, "copies", 4, "targets that send each capture")
+	flag.StringVar(&o.start, "start", "-4h", "when captures begin, before now: so early that they have ended")
+	o.queries.register(flag.CommandLine)
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -74,26 +82,32 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	loads := o.loads()
-	results := map[string][]result{} // by load and server
-	for round := range o.rounds {
-		for _, l := range loads {
-			for _, s := range servers {
+	switch o.what {
+	case "ingest":
+		return measureLoads(ctx, o, servers, scratch)
+	case "queries":
+		return measureQueries(ctx, o, servers, scratch)
+	}
+	return fmt.Errorf("-what is %q, it must be ingest or queries", o.what)
+}
+
+func measureLoads(ctx context.Context, o options, servers []server, scratch string) error {
+	for _, l := range o.loads() {
+		results := make([][]result, len(servers)) // by server and round
+		for round := range o.rounds {
+			for i, s := range servers {
 				fmt.Fprintf(os.Stderr, "round %d: %s on %s\n", round+1, l.name, s.name)
 				r, err := measure(ctx, s, l, o.varve, filepath.Join(scratch, s.name))
 				if err != nil {
 					return fmt.Errorf("measure %s with %s: %w", s.name, l.name, err)
 				}
-				key := l.name + "/" + s.name
-				results[key] = append(results[key], r)
+				results[i] = append(results[i], r)
 			}
 		}
-	}
-	for _, l := range loads {
 		fmt.Printf("%s\n\n", l.describe)
 		var columns []result
-		for _, s := range servers {
-			columns = append(columns, median(results[l.name+"/"+s.name]))
+		for i := range servers {
+			columns = append(columns, median(results[i]))
 		}
 		fmt.Println(table(servers, columns))
 	}
@@ -136,7 +150,7 @@ func (o options) loads() []load {
 			name: filepath.Base(file),
 			describe: fmt.Sprintf("%s, sent as %d targets: remote write 1.0, %d samples a request, %d connections.",
 				filepath.Base(file), o.copies, o.perBody, o.clients),
-			args: append(slices.Clone(common), "--file="+file, fmt.Sprintf("--copies=%d", o.copies), "--start=-4h"),
+			args: append(slices.Clone(common), "--file="+file, fmt.Sprintf("--copies=%d", o.copies), "--start="+o.start),
 		})
 	}
 	return all

@@ -119,7 +119,7 @@ func countSamples(ctx context.Context, s server, base string, r report) (int, er
 	total := 0
 	for _, name := range names.Data {
 		n, err := askNumber(ctx, s, base, url.Values{
-			"query": {fmt.Sprintf(`sum(count_over_time(%s{load="peers"}[%ds]))`, name, int(at.Sub(from).Seconds()))},
+			"query": {fmt.Sprintf(`sum(count_over_time({__name__=%q,load="peers"}[%ds]))`, name, int(at.Sub(from).Seconds()))},
 			"time":  {fmt.Sprint(at.Unix())},
 		})
 		if err != nil {

@@ -38,6 +38,7 @@ var layers = []layer{
 	{path: "tsdb/head", row: 3, step: 1},
 	{path: "tsdb/block", row: 3, step: 1},
 	{path: "tsdb", row: 3, step: 2},
+	{path: "tsdb/tsdbtest", row: 3, step: 3, tests: true},
 
 	{path: "index", row: 2},
 	{path: "cluster/route", row: 2},
@@ -76,6 +77,7 @@ type guard struct {
 var reserved = []guard{
 	{path: "kv/pebblekv", users: []string{"server", "kv/pebblekv"}, tests: true,
 		why: "only server knows which engine is behind kv.Store"},
+	{path: "tsdb/tsdbtest", tests: true, why: "it is storage for test scripts"},
 	{path: "kv/kvtest", tests: true, why: "the conformance suite is for tests"},
 	{path: "github.com/cockroachdb/pebble/v2", users: []string{"kv/pebblekv", "internal/fault"}, tests: true,
 		why: "kv/pebblekv alone speaks to Pebble; others ask kv for a capability"},

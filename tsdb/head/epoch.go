@@ -115,8 +115,9 @@ func (l *locked) unlock() {
 }
 
 // Append adds the samples of batch; refs holds the reference of each row, and
-// rows whose reference is 0 are left out. The batch must be durable already.
-func (e *Epoch) Append(batch *series.Batch, refs []index.Ref) {
+// rows whose reference is 0 are left out. The batch must be durable already. It
+// returns the earliest time that was added, math.MaxInt64 if nothing was.
+func (e *Epoch) Append(batch *series.Batch, refs []index.Ref) (earliest int64) {
 	l := locked{epoch: e}
 	minTime, maxTime := int64(math.MaxInt64), int64(math.MinInt64)
 	added := int64(0)
@@ -159,6 +160,7 @@ func (e *Epoch) Append(batch *series.Batch, refs []index.Ref) {
 	e.samples.Add(added)
 	lowerTo(&e.minTime, minTime)
 	raiseTo(&e.maxTime, maxTime)
+	return minTime
 }
 
 // extraSampleBytes is about what an extra sample takes besides its histogram.
@@ -207,20 +209,43 @@ func raiseTo(a *atomic.Int64, v int64) {
 	}
 }
 
-// Overlaps reports whether ref has samples or exemplars that may lie in
-// [mint, maxt].
-func (e *Epoch) Overlaps(ref index.Ref, mint, maxt int64) bool {
-	s := e.stripeAt(int(ref/index.PageRefs), false)
-	if s == nil {
-		return false
+// MarkOverlapping sets marked[i] if refs[i] has samples or exemplars that may lie
+// in [mint, maxt]. Those marked already are not looked at; neighbours take one
+// lock.
+func (e *Epoch) MarkOverlapping(refs []index.Ref, mint, maxt int64, marked []bool) {
+	var s *stripe
+	held := -1
+	for i, ref := range refs {
+		if marked[i] {
+			continue
+		}
+		if number := int(ref / index.PageRefs); number != held {
+			if s != nil {
+				s.mu.Unlock()
+			}
+			if held, s = number, e.stripeAt(number, false); s != nil {
+				s.mu.Lock()
+			}
+		}
+		if s != nil {
+			marked[i] = s.overlaps(uint32(ref%index.PageRefs), mint, maxt)
+		}
 	}
-	position := uint32(ref % index.PageRefs)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if c := &s.open[position]; c.count > 0 && c.minTime <= maxt && c.state.Time >= mint {
+	if s != nil {
+		s.mu.Unlock()
+	}
+}
+
+// overlaps reports whether the series at position i has something that may lie in
+// [mint, maxt].
+func (s *stripe) overlaps(i uint32, mint, maxt int64) bool {
+	if c := &s.open[i]; c.count > 0 && c.minTime <= maxt && c.state.Time >= mint {
 		return true
 	}
-	x := s.extra[uint16(position)]
+	if len(s.extra) == 0 {
+		return false
+	}
+	x := s.extra[uint16(i)]
 	return x != nil &&
 		(slices.ContainsFunc(x.samples, func(s chunks.Sample) bool { return s.Time >= mint && s.Time <= maxt }) ||
 			slices.ContainsFunc(x.exemplars, func(x Exemplar) bool { return x.Timestamp >= mint && x.Timestamp <= maxt }))

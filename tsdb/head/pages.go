@@ -78,6 +78,12 @@ func (p *pages) page(id uint32) []byte {
 	return slab[at : at+pageBytes : at+pageBytes]
 }
 
+// from returns the bytes of a slab from page id on. Those behind the page may be
+// loaded but not looked at: they are others'.
+func (p *pages) from(id uint32) []byte {
+	return (*p.slabs.Load())[id/slabPages][id%slabPages*pageBytes:]
+}
+
 // run hands out runPages neighbouring pages and returns the first one's id.
 // Id 0 is never handed out.
 func (p *pages) run() uint32 {
