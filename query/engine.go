@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/util/features"
 	"github.com/prometheus/prometheus/util/stats"
 
+	"github.com/varve-db/varve/query/exec"
 	"github.com/varve-db/varve/series"
 )
 
@@ -23,6 +25,7 @@ type Engine struct {
 	parser   parser.Parser
 	promql   *promql.Engine
 	gate     *gate
+	slots    *exec.Slots
 	metrics  *metrics
 	features features.Collector
 }
@@ -30,7 +33,7 @@ type Engine struct {
 // New returns an engine.
 func New(options Options) *Engine {
 	o := options.withDefaults()
-	e := &Engine{options: o, parser: o.parser(), features: features.NewRegistry()}
+	e := &Engine{options: o, parser: o.parser(), features: features.NewRegistry(), slots: exec.NewSlots(0)}
 	e.gate = newGate(max(o.ConcurrentMax, 1), max(o.QueueMax, 0), o.QueueWait)
 	e.metrics = newMetrics(o.Registerer, e.gate)
 	e.promql = promql.NewEngine(promql.EngineOpts{
@@ -67,6 +70,8 @@ type Request struct {
 	// Timeout shortens the engine's; Lookback replaces it. Zero leaves it alone.
 	Timeout  time.Duration
 	Lookback time.Duration
+	// Reference asks for Prometheus's engine in place of the columnar executor.
+	Reference bool
 	// PerStepStats asks for statistics of each step.
 	PerStepStats bool
 	// UseStartTimestamps overrides the engine's option.
@@ -103,6 +108,17 @@ func (e *Engine) Run(ctx context.Context, from storage.Queryable, r Request) (*R
 		return nil, err
 	}
 	defer leave()
+	if columns, ok := from.(Columnar); ok && !e.options.ReferenceOnly && !r.Reference {
+		result, err := e.columnar(ctx, columns, r, query, budget)
+		if !errors.Is(err, exec.ErrUnclaimed) {
+			e.metrics.ran(query.Stats().Samples, budget, err)
+			if err != nil {
+				query.Close()
+				return nil, atPhase(err, "expression evaluation")
+			}
+			return result, nil
+		}
+	}
 	answer := query.Exec(ctx)
 	e.metrics.ran(query.Stats().Samples, budget, answer.Err)
 	if answer.Err != nil {

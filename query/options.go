@@ -47,6 +47,11 @@ type Options struct {
 	FillModifiers      bool
 	UnquotedUTF8Names  bool
 
+	// ReferenceOnly evaluates everything on Prometheus's engine. Claims, if it is
+	// not nil, says which subexpressions the columnar executor may take.
+	ReferenceOnly bool
+	Claims        func(parser.Expr) bool
+
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }

@@ -172,6 +172,13 @@ func queryOptions(c *call, request *query.Request) error {
 		request.UseStartTimestamps = &use
 	}
 	request.PerStepStats = c.params.get("stats") == statsAll
+	switch s := c.params.get("executor"); s {
+	case "", "columnar":
+	case "reference":
+		request.Reference = true
+	default:
+		return invalidParam("executor", fmt.Errorf("%q is neither columnar nor reference", s))
+	}
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"math"
 	"math/rand/v2"
-	"strconv"
 	"testing"
 	"time"
 
@@ -12,59 +11,6 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 )
-
-// plainValue formats a value as the API's documentation says, without a fast path.
-func plainValue(v float64) string {
-	format := byte('f')
-	if abs := math.Abs(v); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
-		format = 'e'
-	}
-	return `"` + strconv.FormatFloat(v, format, -1, 64) + `"`
-}
-
-func TestValues(t *testing.T) {
-	for v, want := range map[float64]string{
-		0: "0", 1: "1", -1: "-1", 1.5: "1.5", 0.001: "0.001", 0.0001: "0.0001", 1e-6: "0.000001", 9.9e-7: "9.9e-07", -0.25: "-0.25",
-		1e15: "1000000000000000", 1e20: "100000000000000000000", 1e21: "1e+21", 123456.789: "123456.789", 0.30000000000000004: "0.30000000000000004",
-		math.MaxFloat64: "1.7976931348623157e+308", 5e-324: "5e-324", 1 << 53: "9007199254740992", 1<<53 - 1: "9007199254740991",
-		math.Inf(1): "+Inf", math.Inf(-1): "-Inf", 999999999999.999: "999999999999.999", 0.999999: "0.999999", 1.2345678e-67: "1.2345678e-67",
-	} {
-		if got := string(appendValue(nil, v)); got != `"`+want+`"` {
-			t.Errorf("%g is %s, want %s", v, got, want)
-		}
-	}
-	if got := string(appendValue(nil, math.NaN())); got != `"NaN"` {
-		t.Error(got)
-	}
-	if got := string(appendValue(nil, math.Copysign(0, -1))); got != `"-0"` {
-		t.Error(got)
-	}
-	const seed = 7
-	random := rand.New(rand.NewPCG(seed, 0))
-	for range 40_000 {
-		for _, v := range []float64{
-			math.Float64frombits(random.Uint64()),
-			float64(random.Int64N(1e15)) / 1e3, float64(random.Int64N(1e15)) / 1e6, float64(random.Int64N(1e9)) / 1e4,
-			float64(random.Int64()) / 7, math.Round(random.NormFloat64()*1e4) / 100, float64(random.Int64N(1e17)), random.Float64() * 1e-5,
-		} {
-			if got, want := string(appendValue(nil, v)), plainValue(v); got != want {
-				t.Fatalf("seed %d: bits %x are %s, want %s", seed, math.Float64bits(v), got, want)
-			}
-		}
-	}
-}
-
-func FuzzValue(f *testing.F) {
-	for _, v := range []float64{0, 1, 0.1, 1e-6, 123.456, 1e21, math.Inf(1), math.NaN()} {
-		f.Add(math.Float64bits(v))
-	}
-	f.Fuzz(func(t *testing.T, bits uint64) {
-		v := math.Float64frombits(bits)
-		if got, want := string(appendValue(nil, v)), plainValue(v); got != want {
-			t.Fatalf("bits %x are %s, want %s", bits, got, want)
-		}
-	})
-}
 
 func TestTimes(t *testing.T) {
 	for ms, want := range map[int64]string{
@@ -169,26 +115,4 @@ func TestParseTime(t *testing.T) {
 	if got := milliseconds(time.Unix(math.MaxInt64/1000, 0)); got != math.MaxInt64 {
 		t.Errorf("%d", got)
 	}
-}
-
-func BenchmarkMatrixJSON(b *testing.B) {
-	const seriesCount, points = 1000, 361
-	m := make(promql.Matrix, seriesCount)
-	random := rand.New(rand.NewPCG(1, 1))
-	for i := range m {
-		m[i].Metric = labels.FromStrings("host", "host_"+strconv.Itoa(i))
-		for p := range points {
-			m[i].Floats = append(m[i].Floats, promql.FPoint{T: 1795454040000 + int64(p)*60000, F: float64(random.IntN(1e6)) / 1000})
-		}
-	}
-	buffer := make([]byte, 0, 16<<20)
-	for b.Loop() {
-		part := valuePart(m)
-		out, done := buffer[:0], false
-		for !done {
-			out, done = part.next(out)
-		}
-		b.SetBytes(int64(len(out)))
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(seriesCount*points), "ns/point")
 }

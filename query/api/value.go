@@ -1,6 +1,8 @@
 package api
 
 import (
+	"math"
+
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -119,18 +121,9 @@ func (p *matrixPart) open(dst []byte, s *promql.Series) []byte {
 }
 
 func (p *matrixPart) points(dst []byte, s *promql.Series, limit int) ([]byte, bool) {
-	for p.floats < len(s.Floats) {
-		if len(dst) > limit {
-			return dst, true
-		}
-		dst = appendOpening(dst, p.floats, `,"values":[`)
-		point := s.Floats[p.floats]
-		dst = append(p.times.append(append(dst, '['), point.T), ',')
-		dst = append(appendValue(dst, point.F), ']')
-		if p.floats++; p.floats == len(s.Floats) {
-			dst = append(dst, ']')
-			p.times.rewind()
-		}
+	var paused bool
+	if dst, paused = p.floatPoints(dst, s.Floats, limit); paused {
+		return dst, true
 	}
 	for p.hists < len(s.Histograms) {
 		if len(dst) > limit {
@@ -138,13 +131,42 @@ func (p *matrixPart) points(dst []byte, s *promql.Series, limit int) ([]byte, bo
 		}
 		dst = appendOpening(dst, p.hists, `,"histograms":[`)
 		point := s.Histograms[p.hists]
-		dst = append(p.times.append(append(dst, '['), point.T), ',')
+		dst = p.times.append(dst, point.T)
 		dst = append(appendHistogram(dst, point.H), ']')
 		if p.hists++; p.hists == len(s.Histograms) {
 			dst = append(dst, ']')
 		}
 	}
 	return dst, false
+}
+
+// floatPoints writes what is left of points. A value that equals the one before,
+// as flat lines have them, is copied from there.
+func (p *matrixPart) floatPoints(dst []byte, points []promql.FPoint, limit int) ([]byte, bool) {
+	if p.floats == len(points) {
+		return dst, false
+	}
+	var last uint64
+	from, to := 0, 0 // where the text of last stands
+	for i := p.floats; i < len(points); i++ {
+		if len(dst) > limit {
+			p.floats = i
+			return dst, true
+		}
+		dst = appendOpening(dst, i, `,"values":[`)
+		dst = p.times.append(dst, points[i].T)
+		bits := math.Float64bits(points[i].F)
+		if bits != last || to == 0 {
+			last, from = bits, len(dst)
+			dst = append(appendValue(dst, points[i].F), ']')
+			to = len(dst)
+		} else {
+			dst = append(dst, dst[from:to]...)
+		}
+	}
+	p.floats = len(points)
+	p.times.rewind()
+	return append(dst, ']'), false
 }
 
 // appendOpening appends what comes before the element numbered i of an array.
@@ -155,8 +177,8 @@ func appendOpening(dst []byte, i int, opening string) []byte {
 	return append(dst, ',')
 }
 
-// timeTexts remembers the text of timestamps in ascending order: the series of a
-// range query have the same ones.
+// timeTexts remembers how points of timestamps in ascending order begin, such as
+// "[1.5,": the series of a range query have the same ones.
 type timeTexts struct {
 	times []int64
 	ends  []int32
@@ -183,7 +205,7 @@ func (t *timeTexts) append(dst []byte, ms int64) []byte {
 		return dst
 	}
 	start := len(dst)
-	dst = appendTime(dst, ms)
+	dst = append(appendTime(append(dst, '['), ms), ',')
 	if t.at == len(t.times) && len(t.times) < timeTextsMax {
 		t.times = append(t.times, ms)
 		t.text = append(t.text, dst[start:]...)

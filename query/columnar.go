@@ -1,0 +1,150 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+	"github.com/prometheus/prometheus/util/stats"
+
+	"github.com/varve-db/varve/query/exec"
+	"github.com/varve-db/varve/series"
+)
+
+// columnar evaluates the statement of query, which Prometheus's engine has parsed
+// and prepared, on the columnar executor. It returns exec.ErrUnclaimed if that
+// leaves it to the engine.
+func (e *Engine) columnar(ctx context.Context, from Columnar, r Request, query promql.Query, budget *Budget) (*Result, error) {
+	statement := query.Statement().(*parser.EvalStmt)
+	switch statement.Expr.Type() {
+	case parser.ValueTypeMatrix, parser.ValueTypeString:
+		return nil, exec.ErrUnclaimed
+	}
+	whole := query.Stats().Timers.GetTimer(stats.ExecTotalTime).Start()
+	defer whole.Stop()
+	timer := query.Stats().Timers.GetTimer(stats.EvalTotalTime).Start()
+	defer timer.Stop()
+
+	preparing := query.Stats().Timers.GetTimer(stats.QueryPreparationTime).Start()
+	view, err := from.Columns(promql.FindMinMaxTime(statement))
+	if err != nil {
+		preparing.Stop()
+		return nil, err
+	}
+	defer view.Close()
+	grid := gridOf(statement)
+	q := e.newExecution(view, from, r, statement, budget)
+	if r.PerStepStats {
+		q.PerStep = make([]int64, grid.Count())
+	}
+	op, err := exec.Build(q, statement.Expr, grid, e.options.Claims)
+	preparing.Stop()
+	if err != nil {
+		return nil, err
+	}
+	inner := query.Stats().Timers.GetTimer(stats.InnerEvalTime).Start()
+	value, err := q.Eval(ctx, op, statement.Interval == 0, statement.Expr.Type())
+	inner.Stop()
+	samples := query.Stats().Samples
+	samples.TotalSamples, samples.PeakSamples = q.Samples(), int(q.Peak())
+	samples.TotalSamplesPerStep = q.PerStep
+	samples.SamplesRead, samples.TotalSeries = q.Samples(), budget.Series()
+	samples.StartTimestamp, samples.Interval = grid.Start, grid.Step
+	samples.EnablePerStepStats = q.PerStep != nil
+	if err != nil {
+		return nil, err
+	}
+	notes := q.Notes()
+	notes.Merge(view.Warnings())
+	return &Result{Value: value, Warnings: notes, Stats: query.Stats(), Budget: budget, query: query}, nil
+}
+
+// gridOf returns the steps of a statement.
+func gridOf(s *parser.EvalStmt) exec.Grid {
+	grid := exec.Grid{Start: s.Start.UnixMilli(), End: s.End.UnixMilli(), Step: s.Interval.Milliseconds()}
+	if s.Interval == 0 {
+		grid.End, grid.Step = grid.Start, 1
+	}
+	return grid
+}
+
+func (e *Engine) newExecution(view exec.Querier, from storage.Queryable, r Request, s *parser.EvalStmt, budget *Budget) *exec.Query {
+	q := &exec.Query{
+		From:            view,
+		Lookback:        s.LookbackDelta.Milliseconds(),
+		DelayedNames:    e.options.DelayedNameRemoval,
+		StartTimestamps: e.options.UseStartTimestamps,
+		SubqueryStep:    func(int64) int64 { return e.options.SubqueryStep.Milliseconds() },
+		SamplesMax:      int64(max(e.options.SamplesMax, 0)),
+		Extra:           e.slots,
+		Charge: func(ctx context.Context, vs *parser.VectorSelector) context.Context {
+			return series.WithBudget(ctx, &selectorBudget{whole: budget, matchers: vs.LabelMatchers})
+		},
+	}
+	if r.UseStartTimestamps != nil {
+		q.StartTimestamps = *r.UseStartTimestamps
+	}
+	q.Reference = func(ctx context.Context, expr parser.Expr, grid exec.Grid) (promql.Matrix, annotations.Annotations, error) {
+		r := r
+		r.Lookback, r.Query = s.LookbackDelta, partOf(r.Query, expr)
+		return e.reference(ctx, Limited(from, budget), r, grid)
+	}
+	return q
+}
+
+// reference evaluates r, a part of a query, on Prometheus's engine.
+func (e *Engine) reference(ctx context.Context, from storage.Queryable, r Request, grid exec.Grid) (promql.Matrix, annotations.Annotations, error) {
+	options := promql.NewPrometheusQueryOpts(false, r.Lookback, r.UseStartTimestamps)
+	var query promql.Query
+	var err error
+	if grid.Instant() {
+		query, err = e.promql.NewInstantQuery(ctx, from, options, r.Query, time.UnixMilli(grid.Start))
+	} else {
+		query, err = e.promql.NewRangeQuery(ctx, from, options, r.Query, time.UnixMilli(grid.Start), time.UnixMilli(grid.End), time.Duration(grid.Step)*time.Millisecond)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	// The query is not closed: its points become rows, and go with them.
+	answer := query.Exec(ctx)
+	switch v := answer.Value.(type) {
+	case promql.Matrix:
+		return v, answer.Warnings, answer.Err
+	case promql.Vector:
+		return vectorMatrix(v), answer.Warnings, answer.Err
+	case promql.Scalar:
+		return promql.Matrix{{Metric: labels.EmptyLabels(), Floats: []promql.FPoint{{T: v.T, F: v.V}}}}, answer.Warnings, answer.Err
+	case nil:
+		return nil, answer.Warnings, answer.Err
+	}
+	return nil, nil, errors.New("reference engine: unexpected type of result")
+}
+
+// partOf returns the text of a part of a query, at the place at which the query
+// has it, if it stands there as it is printed: then annotations point there.
+func partOf(query string, part parser.Expr) string {
+	text, at := part.String(), int(part.PositionRange().Start)
+	if at > 0 && at < len(query) && strings.HasPrefix(query[at:], text) {
+		return strings.Repeat(" ", at) + text
+	}
+	return text
+}
+
+func vectorMatrix(v promql.Vector) promql.Matrix {
+	m := make(promql.Matrix, len(v))
+	for i, s := range v {
+		m[i] = promql.Series{Metric: s.Metric, DropName: s.DropName}
+		if s.H != nil {
+			m[i].Histograms = []promql.HPoint{{T: s.T, H: s.H}}
+		} else {
+			m[i].Floats = []promql.FPoint{{T: s.T, F: s.F}}
+		}
+	}
+	return m
+}

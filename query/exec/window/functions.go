@@ -1,0 +1,32 @@
+package window
+
+var functions = map[string]Function{
+	"absent_over_time":             present, // by series: see present
+	"avg_over_time":                average,
+	"changes":                      changes,
+	"count_over_time":              count,
+	"delta":                        delta,
+	"deriv":                        deriv,
+	"double_exponential_smoothing": smooth,
+	"first_over_time":              first,
+	"idelta":                       instantDelta,
+	"increase":                     increase,
+	"integral":                     integral,
+	"irate":                        instantRate,
+	"last_over_time":               last,
+	"mad_over_time":                deviation,
+	"max_over_time":                highest,
+	"min_over_time":                lowest,
+	"predict_linear":               predict,
+	"present_over_time":            present,
+	"quantile_over_time":           quantiles,
+	"rate":                         rate,
+	"resets":                       resets,
+	"stddev_over_time":             stddev,
+	"stdvar_over_time":             stdvar,
+	"sum_over_time":                sum,
+	"ts_of_first_over_time":        timeOfFirst,
+	"ts_of_last_over_time":         timeOfLast,
+	"ts_of_max_over_time":          timeOfHighest,
+	"ts_of_min_over_time":          timeOfLowest,
+}

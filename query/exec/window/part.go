@@ -1,0 +1,17 @@
+package window
+
+// Part sets dst to the bounds of steps [from, to) of b, and returns it. It shares
+// the memory of b.
+func (b *Bounds) Part(dst *Bounds, from, to int) *Bounds {
+	dst.Start, dst.Step, dst.Range = b.Ref(from), b.Step, b.Range
+	dst.evalStart, dst.evalStep = b.evalStart+int64(from)*b.evalStep, b.evalStep
+	dst.longest, dst.edges = 0, dst.edges[:0]
+	for i := range dst.fits {
+		dst.fits[i] = dst.fits[i][:0]
+	}
+	dst.From, dst.To, dst.Looked = b.From[from:to], b.To[from:to], 0
+	for i, at := range dst.From {
+		dst.Looked += int64(dst.To[i] - at)
+	}
+	return dst
+}

@@ -1,0 +1,116 @@
+package window
+
+import (
+	"math"
+	"sort"
+
+	"github.com/prometheus/prometheus/model/value"
+)
+
+// Samples are a series' floats, ascending strictly in time, without stale markers.
+type Samples struct {
+	Times  []int64 // milliseconds
+	Values []float64
+}
+
+// Bounds says which samples each step of a grid looks at: those with times in
+// (ref - Range, ref], where ref is Ref of the step.
+type Bounds struct {
+	// Start and Step give the reference times: that of step i is Start + i*Step.
+	Start, Step int64
+	Range       int64
+	// Step i looks at samples [From[i], To[i]).
+	From, To []int32
+	// Looked is the sum of all windows' lengths.
+	Looked int64
+
+	// The times at which the expression is evaluated: see EvaluatedAt.
+	evalStart, evalStep int64
+
+	// What functions derive from the times alone, once for all series that share
+	// them; Set forgets it.
+	longest int // length of the longest window, 0 if not known
+	edges   []edge
+	fits    [2][]fit // of deriv, predict_linear
+}
+
+// Ref returns the end (inclusive) of the window of step i.
+func (b *Bounds) Ref(i int) int64 { return b.Start + int64(i)*b.Step }
+
+// EvaluatedAt says that step i is evaluated at start + i*step, if that is not Ref,
+// because of an offset or an @ modifier: it is the time that predict_linear starts
+// from. It is called after Set.
+func (b *Bounds) EvaluatedAt(start, step int64) {
+	if start != b.evalStart || step != b.evalStep {
+		b.evalStart, b.evalStep, b.fits[fromEvaluation] = start, step, b.fits[fromEvaluation][:0]
+	}
+}
+
+// Steps returns the number of steps.
+func (b *Bounds) Steps() int { return len(b.From) }
+
+// Set computes the bounds of n steps over times.
+func (b *Bounds) Set(times []int64, start, step, span int64, n int) {
+	b.Start, b.Step, b.Range = start, step, span
+	b.evalStart, b.evalStep = start, step
+	b.longest, b.edges = 0, b.edges[:0]
+	for i := range b.fits {
+		b.fits[i] = b.fits[i][:0]
+	}
+	if cap(b.From) < n {
+		b.From, b.To = make([]int32, n), make([]int32, n)
+	}
+	b.From, b.To = b.From[:n], b.To[:n]
+	b.Looked = 0
+	if span <= 0 {
+		clear(b.From)
+		clear(b.To)
+		return
+	}
+	After(b.From, times, start-span, step)
+	After(b.To, times, start, step)
+	for i, from := range b.From {
+		b.Looked += int64(b.To[i] - from)
+	}
+}
+
+// After sets dst[i] to the index of the first of times after start + i*step. It
+// guesses from the interval of the samples and corrects the guess.
+func After(dst []int32, times []int64, start, step int64) {
+	if len(times) == 0 {
+		clear(dst)
+		return
+	}
+	at := sort.Search(len(times), func(k int) bool { return times[k] > start })
+	stride := 0 // samples a step, by the last one
+	for i := range dst {
+		ref := start + int64(i)*step
+		if k := at + stride; k < len(times) && k > 0 && times[k-1] <= ref {
+			at = k
+		}
+		from := at
+		for at < len(times) && times[at] <= ref {
+			at++
+			if at-from > 16 { // a gap in the steps: search for it
+				at += sort.Search(len(times)-at, func(k int) bool { return times[at+k] > ref })
+				break
+			}
+		}
+		if i > 0 {
+			stride = at - int(dst[i-1])
+		}
+		dst[i] = int32(at)
+	}
+}
+
+// Absent marks a step without a result: see exec.Absent.
+var Absent = math.Float64frombits(value.StaleNaN)
+
+// Function computes dst[i] for every step i of b, Absent where there is no
+// result. params are the function's scalar arguments in their order, a value for
+// each step. It returns false, with dst undefined, if it leaves the series to
+// Prometheus's function: then that is asked step by step.
+type Function func(dst []float64, s Samples, b *Bounds, params [][]float64, scratch *Scratch) bool
+
+// Find returns the function with PromQL's name, nil if there is none.
+func Find(name string) Function { return functions[name] }
