@@ -8,6 +8,7 @@
 #   make soak      long: end to end with kills, power losses, fuzzing
 #   make fuzz      every fuzz target for FUZZTIME
 #   make fuzz-columns  ten million fuzzed columns, encoded and decoded
+#   make fuzz-promql  the columnar executor against Prometheus's engine, for PROMQLTIME
 #   make bench     Go benchmarks
 #   make bench-peers  the same load on Varve, VictoriaMetrics and Prometheus
 #   make bench-queries  the same questions on all three
@@ -30,6 +31,7 @@ FUZZTIME ?= 20s
 ROUNDS   ?= 20
 SOAKTIME ?= 30m
 FUZZRUNS ?= 3400000x
+PROMQLTIME ?= 14400
 PACKAGES ?= ./...
 BENCH    ?= .
 PEERS    ?= bin/peers
@@ -38,7 +40,7 @@ CAPTURES  := $(CURDIR)/testdata/captures
 QUERYFLAGS ?=
 PEERFLAGS ?= --captures $(CAPTURES)/node_1s.tsd.zst,$(CAPTURES)/goapp_1s.tsd.zst
 
-.PHONY: run build check test e2e soak fuzz fuzz-columns bench bench-peers bench-queries clean
+.PHONY: run build check test e2e soak fuzz fuzz-columns fuzz-promql bench bench-peers bench-queries clean
 
 run:
 	$(STATIC) go run -ldflags '$(LDFLAGS)' ./cmd/varve serve
@@ -87,6 +89,10 @@ fuzz:
 # Each input is encoded at three levels, so FUZZRUNS counts a third of the columns.
 fuzz-columns:
 	$(STATIC) go test -run '^$$' -fuzz '^FuzzValuesRoundTrip$$' -fuzztime $(FUZZRUNS) -timeout 24h ./chunks/column
+
+# PROMQLTIME is in seconds. What differs is printed, made small, with its seed.
+fuzz-promql:
+	VARVE_PROMQL_SECONDS=$(PROMQLTIME) $(STATIC) go test -run '^TestDifferential$$' -count=1 -timeout 0 -v ./query
 
 bench:
 	VARVE_DATA=$(CAPTURES) go test -run '^$$' -bench '$(BENCH)' -benchmem $(PACKAGES)

@@ -99,3 +99,9 @@ func selectorText(matchers []*labels.Matcher) string {
 	}
 	return "{" + text.String() + "}"
 }
+
+// reset forgets what was charged.
+func (b *Budget) reset() {
+	b.bytes.Store(0)
+	b.series.Store(0)
+}

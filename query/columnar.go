@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -31,38 +32,77 @@ func (e *Engine) columnar(ctx context.Context, from Columnar, r Request, query p
 	timer := query.Stats().Timers.GetTimer(stats.EvalTotalTime).Start()
 	defer timer.Stop()
 
-	preparing := query.Stats().Timers.GetTimer(stats.QueryPreparationTime).Start()
+	v := &evaluation{
+		engine: e, from: from, request: r, statement: statement, budget: budget,
+		timers: query.Stats().Timers, samples: query.Stats().Samples, grid: gridOf(statement),
+	}
+	kept := e.results.of(v) // before there is a view
+	preparing := v.timers.GetTimer(stats.QueryPreparationTime).Start()
 	view, err := from.Columns(promql.FindMinMaxTime(statement))
-	if err != nil {
-		preparing.Stop()
-		return nil, err
-	}
-	defer view.Close()
-	grid := gridOf(statement)
-	q := e.newExecution(view, from, r, statement, budget)
-	if r.PerStepStats {
-		q.PerStep = make([]int64, grid.Count())
-	}
-	op, err := exec.Build(q, statement.Expr, grid, e.options.Claims)
 	preparing.Stop()
 	if err != nil {
 		return nil, err
 	}
-	inner := query.Stats().Timers.GetTimer(stats.InnerEvalTime).Start()
-	value, err := q.Eval(ctx, op, statement.Interval == 0, statement.Expr.Type())
-	inner.Stop()
-	samples := query.Stats().Samples
-	samples.TotalSamples, samples.PeakSamples = q.Samples(), int(q.Peak())
-	samples.TotalSamplesPerStep = q.PerStep
-	samples.SamplesRead, samples.TotalSeries = q.Samples(), budget.Series()
-	samples.StartTimestamp, samples.Interval = grid.Start, grid.Step
-	samples.EnablePerStepStats = q.PerStep != nil
+	defer view.Close()
+	v.view = view
+	if r.PerStepStats {
+		v.perStep = make([]int64, v.grid.Count())
+	}
+	var value parser.Value
+	var notes annotations.Annotations
+	if kept != nil {
+		value, notes, err = kept.answer(ctx)
+	} else {
+		value, notes, err = v.run(ctx, v.grid)
+	}
+	v.finish()
 	if err != nil {
 		return nil, err
 	}
-	notes := q.Notes()
 	notes.Merge(view.Warnings())
 	return &Result{Value: value, Warnings: notes, Stats: query.Stats(), Budget: budget, query: query}, nil
+}
+
+// evaluation is a query on its way through the columnar executor.
+type evaluation struct {
+	engine    *Engine
+	from      Columnar
+	view      exec.Querier
+	request   Request
+	statement *parser.EvalStmt
+	grid      exec.Grid
+	budget    *Budget
+	timers    *stats.QueryTimers
+	samples   *stats.QuerySamples
+	perStep   []int64
+	referred  atomic.Bool // parts were left to Prometheus's engine
+}
+
+// run evaluates the statement at the steps of grid, which may be a part of its own.
+func (v *evaluation) run(ctx context.Context, grid exec.Grid) (parser.Value, annotations.Annotations, error) {
+	preparing := v.timers.GetTimer(stats.QueryPreparationTime).Start()
+	q := v.newExecution()
+	q.PerStep = v.perStep
+	op, err := exec.Build(q, v.statement.Expr, grid, v.engine.options.Claims)
+	preparing.Stop()
+	if err != nil {
+		return nil, nil, err
+	}
+	inner := v.timers.GetTimer(stats.InnerEvalTime).Start()
+	value, err := q.Eval(ctx, op, v.statement.Interval == 0, v.statement.Expr.Type())
+	inner.Stop()
+	v.samples.TotalSamples += q.Samples()
+	v.samples.PeakSamples = max(v.samples.PeakSamples, int(q.Peak()))
+	return value, q.Notes(), err
+}
+
+// finish writes down what was done.
+func (v *evaluation) finish() {
+	s := v.samples
+	s.TotalSamplesPerStep = v.perStep
+	s.SamplesRead, s.TotalSeries = v.request.running.work().Decoded, v.budget.Series()
+	s.StartTimestamp, s.Interval = v.grid.Start, v.grid.Step
+	s.EnablePerStepStats = v.perStep != nil
 }
 
 // gridOf returns the steps of a statement.
@@ -74,9 +114,10 @@ func gridOf(s *parser.EvalStmt) exec.Grid {
 	return grid
 }
 
-func (e *Engine) newExecution(view exec.Querier, from storage.Queryable, r Request, s *parser.EvalStmt, budget *Budget) *exec.Query {
+func (v *evaluation) newExecution() *exec.Query {
+	e, r, s, budget := v.engine, v.request, v.statement, v.budget
 	q := &exec.Query{
-		From:            view,
+		From:            v.view,
 		Lookback:        s.LookbackDelta.Milliseconds(),
 		DelayedNames:    e.options.DelayedNameRemoval,
 		StartTimestamps: e.options.UseStartTimestamps,
@@ -90,10 +131,12 @@ func (e *Engine) newExecution(view exec.Querier, from storage.Queryable, r Reque
 	if r.UseStartTimestamps != nil {
 		q.StartTimestamps = *r.UseStartTimestamps
 	}
+	r.running.watch(q)
 	q.Reference = func(ctx context.Context, expr parser.Expr, grid exec.Grid) (promql.Matrix, annotations.Annotations, error) {
 		r := r
 		r.Lookback, r.Query = s.LookbackDelta, partOf(r.Query, expr)
-		return e.reference(ctx, Limited(from, budget), r, grid)
+		v.referred.Store(true)
+		return e.reference(ctx, Limited(v.from, budget), r, grid)
 	}
 	return q
 }

@@ -122,7 +122,7 @@ func TestShrinkDifference(t *testing.T) {
 	defer func() { _ = db.Close() }()
 	p := d.pairs[0]
 	r := newAsker(w, 1).request()
-	r.Query = `(sum by (job) (abs(rate(requests_total[20m] offset 1s)) * 2) > bool 1) or on (instance) label_replace(max by (job, instance) (count_over_time({__name__=~".+",job!="x"}[20m])), "to", "$1", "job", "(.*)")`
+	r.Query = `(sum by (job) (abs(rate(requests_total[20m] offset 1s)) * 2) > bool 1) or on (instance) label_replace(max by (job, instance) (count_over_time(memory{job!="x"}[20m])), "to", "$1", "job", "(.*)")`
 	r.Step = 15 * time.Second
 	r.Start, r.End = time.UnixMilli(w.to-60_000), time.UnixMilli(w.to+60_000)
 	how, by := d.compare(t.Context(), db, p, r, 0)
@@ -134,5 +134,24 @@ func TestShrinkDifference(t *testing.T) {
 	query, rest, _ := strings.Cut(small, "\n")
 	if len(query) > len(r.Query)/2 || strings.Count(rest, "\n") > 20 {
 		t.Errorf("not small:\n%s", text)
+	}
+}
+
+// TestDifferentialLongWindows asks for windows so many and so long that they are
+// evaluated in parts, which made-up worlds are too small for.
+func TestDifferentialLongWindows(t *testing.T) {
+	w := wideWorld(2, 1500)
+	db := w.load(t)
+	defer func() { _ = db.Close() }()
+	d := newDuel()
+	for _, text := range []string{
+		"avg_over_time(memory[4h])", "sum_over_time(memory[4h])", "stddev_over_time(memory[4h] offset 1m)", "stdvar_over_time(memory[4h])",
+		"quantile_over_time(0.3, memory[4h])", "quantile_over_time(scalar(memory{instance=\"1\"}) / 1000, memory[4h])", "mad_over_time(memory[4h])",
+		"double_exponential_smoothing(memory[4h], 0.2, 0.7)", "max_over_time(memory[4h])", "predict_linear(memory[4h], 60)", "sum_over_time((memory * 1.1)[4h:15s])",
+	} {
+		r := Request{Query: text, Start: time.UnixMilli(w.from + 1), End: time.UnixMilli(w.to), Step: 11 * time.Second}
+		if how, by := d.compare(t.Context(), db, d.pairs[0], r, 0); how != "" {
+			t.Errorf("%s, %s: %s", text, by.name, how)
+		}
 	}
 }

@@ -18,6 +18,7 @@ type asker struct {
 	functions []*parser.Function // of vectors
 	ranged    []*parser.Function // of range vectors
 	inner     int                // subqueries around
+	asked     []string           // vectors of the query so far
 }
 
 func newAsker(w *world, seed uint64) *asker {
@@ -84,7 +85,17 @@ func (a *asker) text() string {
 	return a.vector(depth)
 }
 
+// vector is an instant vector, at times one that the query has in another place.
 func (a *asker) vector(depth int) string {
+	if len(a.asked) > 0 && a.chance(0.06) {
+		return pick(a.Rand, a.asked)
+	}
+	text := a.newVector(depth)
+	a.asked = append(a.asked, text)
+	return text
+}
+
+func (a *asker) newVector(depth int) string {
 	if depth <= 0 {
 		return a.modified(a.selector())
 	}

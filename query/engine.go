@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/varve-db/varve/query/exec"
+	"github.com/varve-db/varve/query/ledger"
 	"github.com/varve-db/varve/series"
 )
 
@@ -26,7 +27,10 @@ type Engine struct {
 	promql   *promql.Engine
 	gate     *gate
 	slots    *exec.Slots
+	active   active
+	ledger   *ledger.Ledger
 	metrics  *metrics
+	results  *results // nil if none are kept
 	features features.Collector
 }
 
@@ -36,6 +40,10 @@ func New(options Options) *Engine {
 	e := &Engine{options: o, parser: o.parser(), features: features.NewRegistry(), slots: exec.NewSlots(0)}
 	e.gate = newGate(max(o.ConcurrentMax, 1), max(o.QueueMax, 0), o.QueueWait)
 	e.metrics = newMetrics(o.Registerer, e.gate)
+	e.ledger = ledger.New(e.parser, ledger.Options{EntriesMax: o.LedgerMax, Now: o.Now})
+	if o.CacheBytes > 0 {
+		e.results = newResults(o.CacheBytes, max(o.CacheCostMin, 0), o.Registerer)
+	}
 	e.promql = promql.NewEngine(promql.EngineOpts{
 		Logger:                   o.Logger,
 		MaxSamples:               unlimited(o.SamplesMax),
@@ -72,10 +80,18 @@ type Request struct {
 	Lookback time.Duration
 	// Reference asks for Prometheus's engine in place of the columnar executor.
 	Reference bool
+	// NoCache neither uses nor keeps results for the next time.
+	NoCache bool
 	// PerStepStats asks for statistics of each step.
 	PerStepStats bool
 	// UseStartTimestamps overrides the engine's option.
 	UseStartTimestamps *bool
+	// Client is the address from which is asked, User who Grafana says it is for,
+	// and Origin what is known of the reason.
+	Client, User string
+	Origin       ledger.Origin
+
+	running *running
 }
 
 // Result is the answer to a Request. Close gives its memory back.
@@ -85,7 +101,9 @@ type Result struct {
 	Stats    *stats.Statistics
 	// Budget tells what storage charged.
 	Budget *Budget
-	query  promql.Query
+	// Work is what was done for it.
+	Work  Work
+	query promql.Query
 }
 
 // Close gives the result's memory back to the engine; Value is void after it.
@@ -100,29 +118,40 @@ func (e *Engine) Run(ctx context.Context, from storage.Queryable, r Request) (*R
 	if err != nil {
 		return nil, err
 	}
+	ctx, r.running = e.active.begin(ctx, r, budget)
+	defer e.active.end(r.running)
+	result, err := e.execute(ctx, from, r, query, budget)
+	if err = e.account(ctx, r.running, err); err != nil {
+		query.Close()
+		return nil, err
+	}
+	result.Work = r.running.work()
+	return result, nil
+}
+
+// execute evaluates query, which is r's, when it has a slot.
+func (e *Engine) execute(ctx context.Context, from storage.Queryable, r Request, query promql.Query, budget *Budget) (*Result, error) {
 	queued := query.Stats().Timers.GetTimer(stats.ExecQueueTime).Start()
 	ctx, leave, err := e.admit(ctx, r.Timeout, budget)
 	queued.Stop()
 	if err != nil {
-		query.Close()
 		return nil, err
 	}
 	defer leave()
+	r.running.admit()
 	if columns, ok := from.(Columnar); ok && !e.options.ReferenceOnly && !r.Reference {
+		r.running.on(executorColumnar)
 		result, err := e.columnar(ctx, columns, r, query, budget)
 		if !errors.Is(err, exec.ErrUnclaimed) {
 			e.metrics.ran(query.Stats().Samples, budget, err)
-			if err != nil {
-				query.Close()
-				return nil, atPhase(err, "expression evaluation")
-			}
-			return result, nil
+			return result, atPhase(err, "expression evaluation")
 		}
 	}
+	r.running.on(executorReference)
 	answer := query.Exec(ctx)
+	r.running.reference(query.Stats())
 	e.metrics.ran(query.Stats().Samples, budget, answer.Err)
 	if answer.Err != nil {
-		query.Close()
 		return nil, atPhase(answer.Err, "expression evaluation")
 	}
 	return &Result{Value: answer.Value, Warnings: answer.Warnings, Stats: query.Stats(), Budget: budget, query: query}, nil

@@ -39,7 +39,10 @@ func (l local) Columns(mint, maxt int64) (exec.Querier, error) {
 	return localQuerier{q}, nil
 }
 
-// localQuerier implements exec.Querier.
+// Changes implements Tracked.
+func (l local) Changes() Changes { return l.db.Changes(l.tenant) }
+
+// localQuerier implements exec.Querier, and says from when on it reads.
 type localQuerier struct{ *tsdb.Querier }
 
 func (q localQuerier) Select(ctx context.Context, mint, maxt int64, ms []*labels.Matcher) (exec.Selection, error) {
@@ -54,3 +57,13 @@ func (q localQuerier) Select(ctx context.Context, mint, maxt int64, ms []*labels
 type localSelection struct{ *tsdb.ColumnSet }
 
 func (s localSelection) Reader() exec.Reader { return s.ColumnSet.Reader() }
+
+// Count implements exec.Counter.
+func (q localQuerier) Count(ctx context.Context, c exec.Census) (groups []exec.Counted, points int64, ok bool, err error) {
+	counted, ok, err := q.Census(ctx, tsdb.Census(c))
+	groups = make([]exec.Counted, len(counted.Groups))
+	for i, g := range counted.Groups {
+		groups[i] = exec.Counted(g)
+	}
+	return groups, counted.Points, ok, err
+}

@@ -17,6 +17,9 @@ type metrics struct {
 	series       prometheus.Counter
 	bytes        prometheus.Counter
 	limits       *prometheus.CounterVec
+	executed     *prometheus.CounterVec
+	seconds      *prometheus.HistogramVec
+	killed       prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer, g *gate) *metrics {
@@ -38,9 +41,17 @@ func newMetrics(registerer prometheus.Registerer, g *gate) *metrics {
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "varve_query_limit_exceeded_total", Help: "Queries that ended at a limit, by limit.",
 		}, []string{"limit"}),
+		executed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "varve_query_executed_total", Help: "Queries that were evaluated, by executor and whether they failed.",
+		}, []string{"executor", "outcome"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "varve_query_seconds", Help: "How long queries took, with the time in the queue, by kind: instant or range.",
+			Buckets: []float64{0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100},
+		}, []string{"kind"}),
+		killed: counter("varve_query_killed_total", "Queries that an operator ended."),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.queueSeconds, m.rejected, m.samples, m.samplesRead, m.series, m.bytes, m.limits,
+		registerer.MustRegister(m.queueSeconds, m.rejected, m.samples, m.samplesRead, m.series, m.bytes, m.limits, m.executed, m.seconds, m.killed,
 			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 				Name: "varve_query_active", Help: "Queries that hold a slot.",
 			}, func() float64 { return float64(g.running()) }),
@@ -80,4 +91,21 @@ func (m *metrics) ran(samples *stats.QuerySamples, budget *Budget, err error) {
 	case errors.As(err, &tooMany):
 		m.limits.WithLabelValues("samples").Inc()
 	}
+}
+
+// ended counts a query that was admitted to the list of active ones.
+func (m *metrics) ended(r Request, work Work, took time.Duration, err error) {
+	kind := "range"
+	if r.Step == 0 {
+		kind = "instant"
+	}
+	m.seconds.WithLabelValues(kind).Observe(took.Seconds())
+	if work.Executor == "" {
+		return // it got no slot
+	}
+	outcome := "success"
+	if err != nil {
+		outcome = "error"
+	}
+	m.executed.WithLabelValues(work.Executor, outcome).Inc()
 }

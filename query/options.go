@@ -37,6 +37,15 @@ type Options struct {
 	// DepthMax is how deep a query may be nested; default 1,000.
 	DepthMax int
 
+	// CacheBytes is how much memory results of range queries may take that are kept
+	// for the next time; none by default. What took less than CacheCostMin and some
+	// time for each point is not kept; default 1 millisecond, below zero all is.
+	CacheBytes   int64
+	CacheCostMin time.Duration
+
+	// LedgerMax is how many entries the ledger of costs keeps; default 1,000.
+	LedgerMax int
+
 	// NoExperimentalFunctions refuses what Prometheus calls experimental
 	// functions and aggregations; NoPerStepStats refuses statistics per step.
 	NoExperimentalFunctions bool
@@ -52,6 +61,8 @@ type Options struct {
 	ReferenceOnly bool
 	Claims        func(parser.Expr) bool
 
+	// Now is the time of entries in the ledger; default time.Now.
+	Now        func() time.Time
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -69,6 +80,10 @@ func (o Options) withDefaults() Options {
 	orDefault(&o.BytesMax, 4<<30)
 	orDefault(&o.TextMax, 256<<10)
 	orDefault(&o.DepthMax, 1000)
+	orDefault(&o.CacheCostMin, time.Millisecond)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -62,7 +62,7 @@ func fillTable(b testing.TB, db *tsdb.DB) {
 				b.Fatal(detail)
 			}
 			for k := from; k < min(from+perBatch, 1441); k++ {
-				batch.AddSample(start+int64(k)*15_000+int64(i%15), 0, next())
+				batch.AddSample(start+int64(k)*15_000+int64(i%hosts)*15, 0, next())
 			}
 		}
 		for i := range hosts {

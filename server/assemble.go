@@ -154,7 +154,8 @@ func newQueryAPI(n *Node, c Config, db *tsdb.DB) *api.API {
 		ConcurrentMax: c.Query.ConcurrencyMax, QueueMax: orNone(c.Query.QueueMax), QueueWait: c.Query.QueueWait,
 		SamplesMax: c.Query.SamplesMax, PointsMax: c.Query.PointsMax,
 		SeriesMax: int64(orNone(c.Query.SeriesMax)), BytesMax: int64(orNone(int(min(c.Query.BytesMax, math.MaxInt)))),
-		Logger: n.log, Registerer: n.registry,
+		CacheBytes: cacheBytes(c.Query.CacheBytes, n.resources.Memory),
+		Logger:     n.log, Registerer: n.registry,
 	})
 	build := n.options.Build
 	return api.New(api.Deps{
@@ -167,6 +168,19 @@ func newQueryAPI(n *Node, c Config, db *tsdb.DB) *api.API {
 		CORSOrigin:   origins(c.Web.CORSOrigin),
 		FormBytesMax: int(c.Query.BodyBytesMax), Logger: n.log, Registerer: n.registry,
 	})
+}
+
+// Bounds of the memory for results of queries, if the settings name none.
+const (
+	cacheShare    = 32
+	cacheBytesMax = 512 << 20
+)
+
+func cacheBytes(s AutoSize, memory uint64) int64 {
+	if s.Auto {
+		return int64(min(memory/cacheShare, cacheBytesMax))
+	}
+	return int64(min(s.Bytes, math.MaxInt64))
 }
 
 // origins returns the origins that may read answers; nil is all of them, said

@@ -74,6 +74,7 @@ type QueryConfig struct {
 	LookbackDelta  time.Duration
 	PointsMax      int
 	BytesMax       uint64
+	CacheBytes     AutoSize
 	BodyBytesMax   uint64
 }
 

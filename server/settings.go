@@ -125,6 +125,8 @@ func querySettings() []Setting {
 			bind: func(c *Config) field { return durationValue{&c.Query.LookbackDelta} }},
 		{Name: "query.max-bytes", Default: "4GiB", Help: "Bytes of chunks that one query may decode; 0 sets no bound.",
 			bind: func(c *Config) field { return sizeValue{&c.Query.BytesMax} }},
+		{Name: "query.cache-bytes", Default: "auto", Help: "Memory for results of range queries, so that a refresh computes only what is new; 0 keeps none. auto is a thirty-second of the memory, at most 512MiB.",
+			bind: func(c *Config) field { return autoSizeValue{&c.Query.CacheBytes} }},
 		{Name: "query.max-points", Default: "11000", Help: "Steps that one range query may have.",
 			bind: func(c *Config) field { return countValue{&c.Query.PointsMax} }},
 		{Name: "query.max-body-bytes", Default: "4MiB", Help: "Size of a query request's form; larger ones are answered 400.",

@@ -76,6 +76,7 @@ func (q *QueryConfig) validate() error {
 		within("query.timeout", q.Timeout, time.Millisecond, 24*time.Hour),
 		within("query.lookback-delta", q.LookbackDelta, time.Millisecond, 30*24*time.Hour),
 		check(q.BytesMax == 0 || q.BytesMax >= 1<<20, "query.max-bytes is %s: use at least 1MiB, or 0 for no bound", formatSize(q.BytesMax)),
+		check(q.CacheBytes.Auto || q.CacheBytes.Bytes == 0 || q.CacheBytes.Bytes >= 1<<20, "query.cache-bytes is %s: use at least 1MiB, auto, or 0 to keep no results", formatSize(q.CacheBytes.Bytes)),
 		check(q.PointsMax > 0, "query.max-points is 0: no range query could run"),
 		within("query.queue-wait", q.QueueWait, time.Millisecond, time.Hour),
 		check(q.BodyBytesMax >= 1<<10, "query.max-body-bytes is %s: use at least 1KiB", formatSize(q.BodyBytesMax)),

@@ -34,10 +34,14 @@ func (q *Querier) SelectColumns(ctx context.Context, mint, maxt int64, ms ...*la
 	if err != nil {
 		return nil, err
 	}
-	s := &ColumnSet{
-		q: q, entries: selected.entries, mint: mint, maxt: maxt,
-		budget: series.BudgetFrom(ctx), epochs: q.memory(mint, maxt),
-	}
+	s := q.columnSet(ctx, mint, maxt)
+	s.entries = selected.entries
+	return s, nil
+}
+
+// columnSet returns a set without series.
+func (q *Querier) columnSet(ctx context.Context, mint, maxt int64) *ColumnSet {
+	s := &ColumnSet{q: q, mint: mint, maxt: maxt, budget: series.BudgetFrom(ctx), epochs: q.memory(mint, maxt)}
 	list := 0
 	for i := range q.readers {
 		s.lists = append(s.lists, list)
@@ -53,7 +57,7 @@ func (q *Querier) SelectColumns(ctx context.Context, mint, maxt int64, ms ...*la
 		}
 	}
 	s.lists = append(s.lists, list)
-	return s, nil
+	return s
 }
 
 // Len returns the number of series.
@@ -65,10 +69,13 @@ func (s *ColumnSet) Labels(i int) labels.Labels { return s.entries[i].labels }
 // Reader returns a reader for one goroutine, which must be closed before the
 // querier.
 func (s *ColumnSet) Reader() *ColumnReader {
-	return &ColumnReader{
+	r := &ColumnReader{
 		set: s, cursors: make([]*block.SealedCursor, len(s.q.readers)),
+		times:        sharedTimes{shared: s.q.db.times},
 		columnMemory: columnMemories.Get().(*columnMemory),
 	}
+	r.scratch.Shared = s.q.db.times
+	return r
 }
 
 // ColumnReader reads the series of a ColumnSet.

@@ -3,6 +3,8 @@ package tsdb
 import (
 	"slices"
 	"unsafe"
+
+	"github.com/varve-db/varve/tsdb/block"
 )
 
 // sharedTimes hands out timestamps: equal ones that follow each other as one
@@ -10,9 +12,9 @@ import (
 type sharedTimes struct {
 	last    []int64 // handed out
 	scratch []int64 // to decode into
-	joined  map[uint64]*joinedTimes
-	recent  *joinedTimes
-	held    int // timestamps in joined
+	shared  *block.TimesCache
+	pieces  [][]int64 // that were joined last
+	joined  []int64
 
 	known     map[timesSketch][]int64 // given away
 	knownHeld int
@@ -22,16 +24,6 @@ type sharedTimes struct {
 type timesSketch struct {
 	n                   int
 	first, middle, last int64
-}
-
-// joinedTimes are slices of timestamps one after the other.
-type joinedTimes struct {
-	pieces [][]int64
-	times  []int64
-}
-
-func (j *joinedTimes) is(pieces [][]int64) bool {
-	return slices.EqualFunc(j.pieces, pieces, same)
 }
 
 // same reports whether two slices, which are not empty, are the same memory.
@@ -45,32 +37,20 @@ func (s *sharedTimes) concat(pieces [][]int64) []int64 {
 	if len(pieces) == 1 {
 		return pieces[0]
 	}
-	if s.recent != nil && s.recent.is(pieces) {
-		return s.recent.times
+	if !slices.EqualFunc(s.pieces, pieces, same) {
+		s.pieces = append(s.pieces[:0], pieces...)
+		s.joined = s.shared.Join(pieces)
 	}
-	hash := uint64(len(pieces))
-	total := 0
-	for _, p := range pieces {
-		hash = (hash^uint64(uintptr(unsafe.Pointer(unsafe.SliceData(p)))))*0x9e3779b97f4a7c15 + uint64(len(p))
-		total += len(p)
-	}
-	if j := s.joined[hash]; j != nil && j.is(pieces) {
-		s.recent = j
-		return j.times
-	}
-	if s.held += total; s.joined == nil || s.held > joinedTimesMax {
-		s.joined, s.held = map[uint64]*joinedTimes{}, total
-	}
-	j := &joinedTimes{pieces: slices.Clone(pieces), times: make([]int64, 0, total)}
-	for _, p := range pieces {
-		j.times = append(j.times, p...)
-	}
-	s.joined[hash], s.recent = j, j
-	return j.times
+	return s.joined
 }
 
-// joinedTimesMax bounds the timestamps that a reader keeps in one piece.
-const joinedTimesMax = 2 << 20
+// timesCacheBytes bounds the decoded timestamps of sealed generations that a
+// database keeps for all its readers; knownTimesMax the timestamps of other
+// samples that one reader keeps.
+const (
+	timesCacheBytes = 64 << 20
+	knownTimesMax   = 2 << 20
+)
 
 // settle returns the slice handed out last, if times are equal to it.
 func (s *sharedTimes) settle(times []int64) []int64 {
@@ -116,7 +96,7 @@ func (s *sharedTimes) keep(times []int64) []int64 {
 		s.last = known
 		return known
 	}
-	if s.knownHeld += cap(s.scratch); s.known == nil || s.knownHeld > joinedTimesMax {
+	if s.knownHeld += cap(s.scratch); s.known == nil || s.knownHeld > knownTimesMax {
 		s.known, s.knownHeld = map[timesSketch][]int64{}, cap(s.scratch)
 	}
 	s.known[key] = times

@@ -148,6 +148,8 @@ type views struct {
 	view    *view
 	alive   map[uint64]struct{} // epochs that some view names
 	damaged map[damage]struct{}
+
+	times *block.TimesCache // of sealed generations
 	// unreadable are the generations whose summaries could not be read at the
 	// start. They are left as they are; answers about their time say so.
 	unreadable []block.ID
@@ -215,7 +217,7 @@ func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
 	db := &DB{
 		store: full, options: o, log: o.Log,
 		table:       index.New(index.Options{Seed: o.Random()}),
-		views:       views{damaged: map[damage]struct{}{}, alive: map[uint64]struct{}{}},
+		views:       views{damaged: map[damage]struct{}{}, alive: map[uint64]struct{}{}, times: block.NewTimesCache(timesCacheBytes)},
 		maintenance: maintenance{wake: make(chan struct{}, 1), lastSeal: map[partition]time.Time{}, sealRests: map[partition]time.Time{}},
 	}
 	db.SetRetention(o.Retention)

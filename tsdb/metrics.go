@@ -64,6 +64,7 @@ func newMetrics(db *DB, r prometheus.Registerer) *metrics {
 	gauge("series_in_memory", "Series that are in memory.", func() float64 { return float64(db.table.Len()) })
 	gauge("head_samples", "Samples that wait to be flushed.", func() float64 { n, _ := db.unflushed(); return float64(n) })
 	gauge("head_bytes", "Memory of the epochs.", func() float64 { _, n := db.unflushed(); return float64(n) })
+	gauge("times_cache_bytes", "Decoded timestamps of sealed generations that are kept.", func() float64 { return float64(db.times.Bytes()) })
 	gauge("frozen_epochs", "Epochs that wait to be flushed.", func() float64 { return float64(max(0, db.frozen())) })
 	gauge("epoch_age_seconds", "Age of the epoch that takes appends.", db.epochSeconds)
 	gauge("generations", "Generations on disk.", func() float64 { return float64(db.generationCount()) })

@@ -28,8 +28,17 @@ type source interface {
 
 // buffers and compressors are shared by the answers of an API.
 type buffers struct {
-	bytes       sync.Pool // *[]byte
-	compressors sync.Pool // *gzip.Writer
+	bytes    sync.Pool // *[]byte
+	matching sync.Pool // *gzip.Writer that looks for repetitions, fast
+	counting sync.Pool // *gzip.Writer that only gives frequent bytes short codes
+}
+
+// compressors returns the pool of a level's.
+func (b *buffers) compressors(level int) *sync.Pool {
+	if level == gzip.HuffmanOnly {
+		return &b.counting
+	}
+	return &b.matching
 }
 
 func (b *buffers) take() *[]byte {
@@ -47,13 +56,33 @@ func (b *buffers) give(buffer *[]byte) {
 	}
 }
 
-func (b *buffers) compressor(to io.Writer) *gzip.Writer {
-	if w, ok := b.compressors.Get().(*gzip.Writer); ok {
+func (b *buffers) compressor(to io.Writer, level int) *gzip.Writer {
+	if w, ok := b.compressors(level).Get().(*gzip.Writer); ok {
 		w.Reset(to)
 		return w
 	}
-	w, _ := gzip.NewWriterLevel(to, gzip.BestSpeed) // the level is valid, so there is no error
+	w, _ := gzip.NewWriterLevel(to, level) // the level is valid, so there is no error
 	return w
+}
+
+// level chooses how a long body is compressed that begins with plain. Repetitions
+// cost about three times what codes alone do; on a fast network they are worth it
+// if they make the body small, as flat lines and lists of labels are, and not if
+// it is digits.
+func (b *buffers) level(plain []byte) int {
+	const worthwhile = 5 // how many times smaller
+	sample := plain[len(plain)/2:]
+	sample = sample[:min(len(sample), blockBytes)]
+	packed := b.take()
+	defer b.give(packed)
+	w := b.compressor((*appender)(packed), gzip.BestSpeed)
+	_, _ = w.Write(sample) // into memory: it cannot fail
+	_ = w.Close()
+	b.compressors(gzip.BestSpeed).Put(w)
+	if len(*packed) < len(sample)/worthwhile {
+		return gzip.BestSpeed
+	}
+	return gzip.HuffmanOnly
 }
 
 // send makes from the body of the response. An error is one before the first
@@ -76,6 +105,10 @@ func (b *buffers) send(rc *fasthttp.RequestCtx, from source, compress bool, fini
 	size := -1
 	if compress && len(*buffer) >= gzipBytesMin {
 		rc.Response.Header.Set("Content-Encoding", "gzip")
+		s.level = gzip.BestSpeed
+		if !done {
+			s.level = b.level(*buffer)
+		}
 		s.compress()
 	}
 	if done {
@@ -92,6 +125,7 @@ type stream struct {
 	sent   int     // how much of it Read has handed out
 	from   source  // what comes after it, nil when nothing does
 	zip    *gzip.Writer
+	level  int     // of zip
 	plain  *[]byte // what was not compressed yet
 	finish func()
 }
@@ -99,7 +133,7 @@ type stream struct {
 // compress makes the rest of s be compressed, from the block at hand on.
 func (s *stream) compress() {
 	s.plain, s.block = s.block, s.shared.take()
-	s.zip = s.shared.compressor((*appender)(s.block))
+	s.zip = s.shared.compressor((*appender)(s.block), s.level)
 	s.deflate()
 }
 
@@ -182,7 +216,7 @@ func (s *stream) Close() error {
 	s.finish, s.from = nil, nil
 	if s.zip != nil {
 		s.zip.Reset(io.Discard)
-		s.shared.compressors.Put(s.zip)
+		s.shared.compressors(s.level).Put(s.zip)
 		s.shared.give(s.plain)
 	}
 	s.shared.give(s.block)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -195,3 +196,40 @@ func TestStreamReadsAsItWrites(t *testing.T) {
 }
 
 type onlyReader struct{ io.Reader }
+
+// blocksOf is a source of text that is there, in blocks.
+type blocksOf []byte
+
+func (b *blocksOf) next(dst []byte) ([]byte, bool, error) {
+	n := min(len(*b), blockBytes)
+	dst, *b = append(dst, (*b)[:n]...), (*b)[n:]
+	return dst, len(*b) == 0, nil
+}
+
+// A long body of digits is compressed in another way than one of repetitions; both
+// are what clients read as gzip.
+func TestLongBodiesAreCompressedAsTheyPay(t *testing.T) {
+	digits, _ := matrixText(matrixOf(matrices[0].value), nil)
+	flat, _ := matrixText(matrixOf(func(*rand.Rand, int) float64 { return 1 }), nil)
+	for _, c := range []struct {
+		name  string
+		body  []byte
+		level int
+		ratio float64
+	}{{"digits", digits, gzip.HuffmanOnly, 0.6}, {"flat", flat, gzip.BestSpeed, 0.05}} {
+		if got := new(buffers).level(c.body[:wholeBytesMax]); got != c.level {
+			t.Errorf("%s: level %d, want %d", c.name, got, c.level)
+		}
+		var finished atomic.Int64
+		s := sending(t, func() source { rest := blocksOf(c.body); return &rest }, &finished)
+		for range 2 {
+			got := s.do(t, "GET", "/", "", "Accept-Encoding", "gzip").body
+			if ratio := float64(len(got)) / float64(len(c.body)); ratio > c.ratio {
+				t.Errorf("%s: compressed to %.3f", c.name, ratio)
+			}
+			if unzip(t, got) != string(c.body) {
+				t.Errorf("%s: the body differs", c.name)
+			}
+		}
+	}
+}

@@ -21,9 +21,12 @@ type kind struct {
 }
 
 var (
-	kindBadData     = kind{"bad_data", fasthttp.StatusBadRequest}
-	kindExecution   = kind{"execution", fasthttp.StatusUnprocessableEntity}
-	kindCanceled    = kind{"canceled", statusClientClosed}
+	kindBadData   = kind{"bad_data", fasthttp.StatusBadRequest}
+	kindExecution = kind{"execution", fasthttp.StatusUnprocessableEntity}
+	kindCanceled  = kind{"canceled", statusClientClosed}
+	// A client would ask again what is answered 503, and Grafana shows the reason
+	// only with some codes.
+	kindKilled      = kind{"canceled", fasthttp.StatusUnprocessableEntity}
 	kindTimeout     = kind{"timeout", fasthttp.StatusServiceUnavailable}
 	kindUnavailable = kind{"unavailable", fasthttp.StatusServiceUnavailable}
 	kindInternal    = kind{"internal", fasthttp.StatusInternalServerError}
@@ -64,6 +67,8 @@ func classify(err error) *failure {
 	_, timedOut := errors.AsType[promql.ErrQueryTimeout](err)
 	_, storage := errors.AsType[promql.ErrStorage](err)
 	switch {
+	case errors.Is(err, query.ErrKilled):
+		return &failure{kindKilled, err}
 	case canceled, errors.Is(err, context.Canceled):
 		return &failure{kindCanceled, err}
 	case timedOut, errors.Is(err, context.DeadlineExceeded):

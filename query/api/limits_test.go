@@ -348,6 +348,15 @@ func TestStats(t *testing.T) {
 		if of["storage"].(map[string]any)["series"] != 2.0 {
 			t.Errorf("%v", of["storage"])
 		}
+		did := of["execution"].(map[string]any)
+		for name, want := range map[string]any{
+			"executor": "reference", "samples": 6.0, "samplesDecoded": 6.0, "seriesRead": 2.0, "bytesRead": 0.0, "peakPoints": samples["peakSamples"],
+			"peakBytes": samples["peakSamples"].(float64) * query.PointBytes, "rows": 0.0,
+		} {
+			if did[name] != want {
+				t.Errorf("%s is %v, want %v", name, did[name], want)
+			}
+		}
 		if warned := a.members["warnings"] != nil; warned != (stats == "other") {
 			t.Errorf("stats=%s: %v", stats, a.members["warnings"])
 		}

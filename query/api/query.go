@@ -171,7 +171,15 @@ func queryOptions(c *call, request *query.Request) error {
 		}
 		request.UseStartTimestamps = &use
 	}
+	c.introduce(request)
 	request.PerStepStats = c.params.get("stats") == statsAll
+	if s := c.params.get("nocache"); s != "" {
+		no, err := strconv.ParseBool(s)
+		if err != nil {
+			return invalidParam("nocache", err)
+		}
+		request.NoCache = no
+	}
 	switch s := c.params.get("executor"); s {
 	case "", "columnar":
 	case "reference":

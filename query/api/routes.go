@@ -43,6 +43,7 @@ func (a *API) Routes() []Route {
 	return []Route{
 		v1(read, "/query", a.query),
 		v1(read, "/query_range", a.queryRange),
+		v1(read, "/query_explain", a.queryExplain),
 		v1(read, "/query_exemplars", a.queryExemplars),
 		v1(read, "/format_query", a.formatQuery),
 		v1(read, "/parse_query", a.parseQuery),
@@ -62,6 +63,8 @@ func (a *API) Routes() []Route {
 		v1(get, "/status/flags", a.flags),
 		v1(get, "/status/config", a.config),
 		v1(get, "/status/tsdb", a.cardinality),
+		v1([]string{fasthttp.MethodGet, fasthttp.MethodDelete, fasthttp.MethodOptions}, "/status/active_queries", a.activeQueries),
+		v1(get, "/status/query_ledger", a.queryLedger),
 		{[]string{fasthttp.MethodPost}, "/api/v1/read", a.plain("read", a.read)},
 		{[]string{fasthttp.MethodGet}, "/federate", a.plain("federate", a.federate)},
 	}

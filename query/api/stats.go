@@ -8,8 +8,8 @@ import (
 	"github.com/varve-db/varve/query"
 )
 
-// appendStats appends what a query cost: Prometheus's members, and what storage
-// charged under storage.
+// appendStats appends what a query cost: Prometheus's members, and ours in members
+// of their own, storage and execution.
 func appendStats(dst []byte, result *query.Result) []byte {
 	dst = append(dst, `{"timings":{`...)
 	for i, timing := range []struct {
@@ -40,7 +40,27 @@ func appendStats(dst []byte, result *query.Result) []byte {
 	dst = strconv.AppendInt(append(dst, `,"peakSamples":`...), int64(samples.PeakSamples), 10)
 	dst = strconv.AppendInt(append(dst, `},"storage":{"series":`...), result.Budget.Series(), 10)
 	dst = strconv.AppendInt(append(dst, `,"chunkBytes":`...), result.Budget.Bytes(), 10)
-	return append(dst, "}}"...)
+	return append(appendWork(append(dst, `},"execution":`...), result.Work), '}')
+}
+
+// appendWork appends what was done for a query.
+func appendWork(dst []byte, w query.Work) []byte {
+	o := openObject(dst)
+	o.text("executor", w.Executor)
+	o.int("rows", w.Rows)
+	o.int("samples", w.Samples)
+	o.int("samplesDecoded", w.Decoded)
+	o.int("bytesRead", w.Bytes)
+	o.int("seriesRead", w.Series)
+	o.int("peakPoints", w.Peak)
+	o.int("peakBytes", w.Peak*query.PointBytes)
+	o.number("busySeconds", w.Busy.Seconds())
+	return o.close()
+}
+
+func (o *object) number(name string, f float64) {
+	o.name(name)
+	o.dst = appendNumber(o.dst, f)
 }
 
 // appendPerStep appends a member with the counts of each step, and a comma, if

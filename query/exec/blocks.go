@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/prometheus/model/histogram"
 )
@@ -118,7 +119,8 @@ func (q *Query) runRows(ctx context.Context, of rowsOf, each Each, sink Sink) er
 	blocks := (n + rows - 1) / rows
 	extra := q.Extra.borrow(min(blocks, workersMax) - 1)
 	defer q.Extra.giveBack(extra)
-	r := &run{ctx: ctx, n: n, rows: rows, blocks: blocks, fill: of.fill, each: each, sink: sink}
+	q.progress.rowsAll.Add(int64(n))
+	r := &run{ctx: ctx, progress: &q.progress, n: n, rows: rows, blocks: blocks, fill: of.fill, each: each, sink: sink}
 	r.turn.L = &r.mu
 	var group sync.WaitGroup
 	for id := 1; id <= extra; id++ {
@@ -132,6 +134,7 @@ func (q *Query) runRows(ctx context.Context, of rowsOf, each Each, sink Sink) er
 // run is the progress of runRows.
 type run struct {
 	ctx             context.Context
+	progress        *progress
 	n, rows, blocks int
 	fill            compute
 	each            Each
@@ -164,6 +167,7 @@ func (r *run) work(id int) {
 		}
 	}()
 	defer guard(&err)
+	defer r.progress.work(time.Now())
 	w := &Worker{ID: id, rows: make([]Row, r.rows)}
 	for {
 		block := int(r.next.Add(1)) - 1
@@ -197,8 +201,12 @@ func (r *run) work(id int) {
 // run has ended.
 func (r *run) deliver(block, from int, rows []Row, failed *error) bool {
 	r.mu.Lock()
-	for r.due != block && !r.ended {
-		r.turn.Wait()
+	if r.due != block && !r.ended {
+		began := time.Now()
+		for r.due != block && !r.ended {
+			r.turn.Wait()
+		}
+		r.progress.busy.Add(-int64(time.Since(began)))
 	}
 	over := r.ended
 	r.mu.Unlock()
@@ -216,6 +224,7 @@ func (r *run) deliver(block, from int, rows []Row, failed *error) bool {
 			return false
 		}
 	}
+	r.progress.rows.Add(int64(len(rows)))
 	r.mu.Lock()
 	r.due++
 	r.mu.Unlock()

@@ -123,6 +123,9 @@ func (b *builder) claimed(n *plan.Node, grid Grid) (Operator, error) {
 		}
 		return newInstant(b.query, e, grid, takesValue), nil
 	case *parser.AggregateExpr:
+		if op := b.census(n, grid); op != nil {
+			return op, nil
+		}
 		child, err := b.build(n.Children[0])
 		if err != nil {
 			return nil, err

@@ -37,6 +37,8 @@ type Query struct {
 	// own grid looks at.
 	PerStep []int64
 
+	progress progress
+
 	held    atomic.Int64
 	peak    atomic.Int64
 	samples atomic.Int64

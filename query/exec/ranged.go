@@ -32,17 +32,19 @@ type samples struct {
 // rangeFunction evaluates a function of a range vector: what of it does not
 // depend on where the samples come from.
 type rangeFunction struct {
-	query  *Query
-	call   *parser.Call
-	grid   Grid
-	fast   window.Function        // nil if there is none
-	slow   promql.FunctionCall    // Prometheus's own
-	ctx    context.Context        // of the run
-	params [][]float64            // of the scalar arguments, a value for each step
-	args   []Operator             // of these
-	vs     *parser.VectorSelector // as Prometheus's function wants to see it
-	seen   parser.Expressions     // arguments with vs in place
-	series []Series               // of the input
+	query *Query
+	call  *parser.Call
+	grid  Grid
+	fast  window.Function // nil if there is none
+
+	rescans bool                   // fast may take as long as all windows are
+	slow    promql.FunctionCall    // Prometheus's own
+	ctx     context.Context        // of the run
+	params  [][]float64            // of the scalar arguments, a value for each step
+	args    []Operator             // of these
+	vs      *parser.VectorSelector // as Prometheus's function wants to see it
+	seen    parser.Expressions     // arguments with vs in place
+	series  []Series               // of the input
 
 	argument posrange.PositionRange // of the range vector; subqueries have none
 
@@ -65,6 +67,7 @@ type rangeScratch struct {
 	matrix   promql.Matrix
 	hBounds  window.Bounds
 	hTimes   []int64
+	noted    string // the metric that was taken for no counter last
 	starts   promql.StartTimestamps
 	compress struct {
 		times  []int64
@@ -96,7 +99,7 @@ func newRangeFunction(q *Query, c rangeCall, vs *parser.VectorSelector, span tim
 		f.args = append(f.args, arg)
 	}
 	if !vs.Anchored && !vs.Smoothed {
-		f.fast = window.Find(call.Func.Name)
+		f.fast, f.rescans = window.Find(call.Func.Name), window.Rescans(call.Func.Name)
 	}
 	return f
 }
@@ -217,7 +220,7 @@ func (f *rangeFunction) row(w *Worker, sc *rangeScratch, i int, s *samples, row 
 		if fast {
 			row.Floats = dst
 			f.countWindows(&sc.bounds)
-			f.noteCounter(i, row)
+			f.noteCounter(sc, i, row)
 			return nil
 		}
 	}
@@ -225,18 +228,18 @@ func (f *rangeFunction) row(w *Worker, sc *rangeScratch, i int, s *samples, row 
 	if err := f.slowRow(sc, i, s, row); err != nil {
 		return err
 	}
-	f.noteCounter(i, row)
+	f.noteCounter(sc, i, row)
 	return nil
 }
 
 // looksMax is about how many samples may be looked at before the end of the query
-// is noticed: a tenth of a second of the slowest function.
-const looksMax = 4 << 20
+// is noticed: some ten milliseconds of the slowest function.
+const looksMax = 1 << 20
 
 // fastRow evaluates the function at all steps, in parts if that takes long. It
 // returns false if it leaves the series to Prometheus's function.
 func (f *rangeFunction) fastRow(sc *rangeScratch, dst []float64, s window.Samples) (bool, error) {
-	if sc.bounds.Looked <= looksMax {
+	if sc.bounds.Looked <= looksMax || !f.rescans {
 		return f.fast(dst, s, &sc.bounds, f.params, &sc.scratch), nil
 	}
 	params := make([][]float64, len(f.params))
@@ -344,16 +347,17 @@ func histogramsSize(points []promql.HPoint) (n int64) {
 
 // noteCounter notes that rate or increase of what is not named like a counter may
 // be a mistake.
-func (f *rangeFunction) noteCounter(i int, row *Row) {
+func (f *rangeFunction) noteCounter(sc *rangeScratch, i int, row *Row) {
 	if name := f.call.Func.Name; name != "rate" && name != "increase" {
 		return
 	}
 	name := f.series[i].Labels.Get(model.MetricNameLabel)
-	if name == "" || strings.HasSuffix(name, "_total") || strings.HasSuffix(name, "_sum") ||
+	if name == "" || name == sc.noted || strings.HasSuffix(name, "_total") || strings.HasSuffix(name, "_sum") ||
 		strings.HasSuffix(name, "_count") || strings.HasSuffix(name, "_bucket") {
 		return
 	}
 	if slices.ContainsFunc(row.Floats, func(v float64) bool { return !IsAbsent(v) }) {
+		sc.noted = name
 		f.query.noteError(annotations.NewPossibleNonCounterInfo(name, f.argument))
 	}
 }

@@ -78,20 +78,27 @@ func storageError(ctx context.Context, err error) error {
 	return fmt.Errorf("expanding series: %w", err)
 }
 
-// read returns the samples of series i.
-func (s *selection) read(w *Worker, i int) (*chunks.Columns, error) {
+// readerOf returns the worker's reader.
+func (s *selection) readerOf(w *Worker) Reader {
 	r := s.reader[w.ID]
 	if r == nil {
 		r = s.set.Reader()
 		s.reader[w.ID] = r
 	}
-	c, err := r.Read(s.ctx, i)
+	return r
+}
+
+// read returns the samples of series i.
+func (s *selection) read(w *Worker, i int) (*chunks.Columns, error) {
+	c, err := s.readerOf(w).Read(s.ctx, i)
 	if err != nil {
 		if end := ended(s.ctx); end != nil {
 			return nil, end
 		}
+		return c, err
 	}
-	return c, err
+	s.query.progress.decoded.Add(int64(len(c.Times) + len(c.Histograms)))
+	return c, nil
 }
 
 // close gives back the readers.
@@ -143,12 +150,27 @@ func (s *instant) Series(ctx context.Context) ([]Series, error) {
 	return series, err
 }
 
+// reference is that of the selection. With an @ modifier, the functions of
+// timestamps look there, whatever the offset, at every step: so does Prometheus's
+// engine.
+func (s *instant) reference() (start, step int64) {
+	if s.take != takesValue && s.vs.Timestamp != nil {
+		return *s.vs.Timestamp, 0
+	}
+	return s.selection.reference()
+}
+
 func (s *instant) Run(ctx context.Context, each Each, sink Sink) error {
 	defer s.close()
 	return s.query.runRows(ctx, rowsOf{s.set.Len(), s.grid.Count(), s.fill}, each, sink)
 }
 
 func (s *instant) fill(w *Worker, i int, row *Row) error {
+	if s.grid.Count() == 1 && s.take != takesStart {
+		if r, ok := s.readerOf(w).(LastReader); ok {
+			return s.fillLast(r, w, i, row)
+		}
+	}
 	c, err := s.read(w, i)
 	if err != nil || len(c.Times) == 0 && len(c.Histograms) == 0 {
 		return err
@@ -178,6 +200,47 @@ func (s *instant) fill(w *Worker, i int, row *Row) error {
 		}
 	}
 	s.query.samples.Add(found)
+	return nil
+}
+
+// fillLast is fill for a single step: the newest sample is all that is wanted.
+func (s *instant) fillLast(r LastReader, w *Worker, i int, row *Row) error {
+	at, _ := s.reference()
+	t, v, h, ok, err := r.Last(s.ctx, i, at-s.query.Lookback, at)
+	if err != nil {
+		if end := ended(s.ctx); end != nil {
+			return end
+		}
+		return err
+	}
+	if !ok || h == nil && IsAbsent(v) {
+		return nil
+	}
+	s.query.progress.decoded.Add(1)
+	points := int64(1)
+	row.Floats = w.Floats(1)
+	if h != nil {
+		decoded, err := s.histograms(nil, []chunks.Sample{{Time: t, Histogram: h}})
+		if err != nil {
+			return err
+		}
+		whole := decoded[0].H
+		if value.IsStaleNaN(whole.Sum) {
+			row.Floats = nil
+			return nil
+		}
+		if s.take == takesValue {
+			points = histogramPoints(whole.Size())
+			row.Set(0, 0, whole)
+		}
+	}
+	switch {
+	case s.take == takesTime:
+		row.Floats[0] = float64(t) / 1000
+	case h == nil:
+		row.Floats[0] = v
+	}
+	s.query.count(s.grid, 0, points)
 	return nil
 }
 

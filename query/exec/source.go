@@ -39,3 +39,13 @@ type Reader interface {
 	Read(ctx context.Context, i int) (*chunks.Columns, error)
 	Close()
 }
+
+// LastReader is a Reader that finds the newest sample of a series without reading
+// the others.
+type LastReader interface {
+	Reader
+	// Last returns the newest sample of series i with from < time <= to: its value,
+	// which may be a stale marker, or its histogram as package chunks records it,
+	// valid until the next call.
+	Last(ctx context.Context, i int, from, to int64) (t int64, v float64, h []byte, ok bool, err error)
+}

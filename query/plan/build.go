@@ -14,6 +14,8 @@ type Options struct {
 	DelayedNames bool
 	// Refuses returns why an expression is left to the reference, or nothing.
 	Refuses func(parser.Expr) string
+	// Whole says why everything is left to the reference, if it is.
+	Whole string
 	// Without names rules that are not applied.
 	Without []string
 }
@@ -21,6 +23,8 @@ type Options struct {
 // Rule rewrites a tree.
 type Rule struct {
 	Name string
+	// Rewrites says that it changes what is evaluated; the others find out about it.
+	Rewrites bool
 	// Apply returns a line for each change that a reader of the plan should know.
 	Apply func(*Tree) []string
 }
@@ -28,11 +32,11 @@ type Rule struct {
 // Rules returns the rules in the order in which they are applied.
 func Rules() []Rule {
 	return []Rule{
-		{"once", once},
-		{"propagate", propagate},
-		{"project", project},
-		{"resolution", resolution},
-		{"share", share},
+		{"once", false, once},
+		{"propagate", true, propagate},
+		{"project", false, project},
+		{"resolution", false, resolution},
+		{"share", true, share},
 	}
 }
 
@@ -42,9 +46,14 @@ func Build(expr parser.Expr, grid Grid, options Options) *Tree {
 	expr = clone(expr)
 	resolve(expr)
 	t := &Tree{options: options}
-	t.Root = t.node(expr, grid, Columnar)
+	if options.Whole == "" {
+		t.Root = t.node(expr, grid, Columnar)
+	} else {
+		t.Root = t.node(expr, grid, Reference)
+		t.Root.Why = options.Whole
+	}
 	for _, rule := range Rules() {
-		if t.leavesOut(rule.Name) {
+		if t.leavesOut(rule.Name) || rule.Rewrites && options.Whole != "" {
 			continue
 		}
 		for _, what := range rule.Apply(t) {

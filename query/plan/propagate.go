@@ -79,6 +79,9 @@ func (t *Tree) push(m *labels.Matcher, n *Node) []string {
 	}
 	switch e := n.Expr.(type) {
 	case *parser.VectorSelector, *parser.MatrixSelector:
+		if vs := n.Selector.Vector; vs.Smoothed || vs.Anchored {
+			return nil // they annotate series of floats and histograms
+		}
 		return n.Selector.add(m)
 	case *parser.ParenExpr, *parser.StepInvariantExpr, *parser.SubqueryExpr:
 		return t.push(m, n.Children[0])

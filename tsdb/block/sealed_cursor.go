@@ -14,6 +14,9 @@ import (
 // SealedScratch is what the cursors of one goroutine share: the memory that
 // decoding needs, and the timestamps decoded last. Its zero value is ready.
 type SealedScratch struct {
+	// Shared, if it is not nil, lends timestamps that others have decoded.
+	Shared *TimesCache
+
 	in        *sealedCell // the one that cell reads now
 	cell      column.CellReader
 	decoder   column.Decoder
@@ -247,6 +250,28 @@ func (c *SealedCursor) timesColumn(number uint32) ([]int64, error) {
 	if times, ok := s.times[key]; ok {
 		return times, nil
 	}
+	shared := columnKey{c.reader.generation.ID, number}
+	times := s.Shared.column(shared)
+	if times == nil {
+		var err error
+		if times, err = c.decodeTimes(number); err != nil {
+			return nil, err
+		}
+		s.Shared.putColumn(shared, times)
+	}
+	n := len(times)
+	if s.held += n; s.held > timesHeld || s.times == nil {
+		if s.times != nil {
+			s.forgotten++
+		}
+		s.times, s.held = map[timesKey][]int64{}, n
+	}
+	s.times[key] = times
+	return times, nil
+}
+
+// decodeTimes reads a timestamp column from the store.
+func (c *SealedCursor) decodeTimes(number uint32) ([]int64, error) {
 	row, err := c.reader.store.Get(c.reader.key(familyTimes, number))
 	if err != nil {
 		return nil, fmt.Errorf("read timestamp column %d: %w", number, missing(err))
@@ -256,15 +281,5 @@ func (c *SealedCursor) timesColumn(number uint32) ([]int64, error) {
 		return nil, err
 	}
 	times := make([]int64, n)
-	if err := s.decoder.Times(times, row, 0); err != nil {
-		return nil, err
-	}
-	if s.held += n; s.held > timesHeld || s.times == nil {
-		if s.times != nil {
-			s.forgotten++
-		}
-		s.times, s.held = map[timesKey][]int64{}, n
-	}
-	s.times[key] = times
-	return times, nil
+	return times, c.scratch.decoder.Times(times, row, 0)
 }

@@ -15,3 +15,14 @@ func (b *Bounds) Part(dst *Bounds, from, to int) *Bounds {
 	}
 	return dst
 }
+
+// Rescans reports whether the function with PromQL's name may look at every sample
+// of each window, so that its time is that of all windows together.
+func Rescans(name string) bool {
+	switch name {
+	case "avg_over_time", "double_exponential_smoothing", "mad_over_time", "quantile_over_time",
+		"stddev_over_time", "stdvar_over_time", "sum_over_time":
+		return true
+	}
+	return false
+}

@@ -22,15 +22,27 @@ func (b *Bounds) edgesOf(times []int64) []edge {
 		return b.edges
 	}
 	seconds := b.rangeSeconds()
-	for i, e := range grown(&b.edges, len(b.From)) {
-		e = edge{}
-		if from, to := b.From[i], b.To[i]; to-from >= 2 {
-			e = newEdge(times[from], times[to-1], int(to-from)-1, b.Ref(i)-b.Range, b.Ref(i))
-			e.perSecond = e.factor / seconds
+	edges := grown(&b.edges, len(b.From))
+	var e edge // of the window before: where samples keep a rhythm it is the next one's too
+	var before [3]int64
+	closes := b.Ref(0)
+	for i, from := range b.From {
+		to := b.To[i]
+		if to-from < 2 {
+			edges[i] = edge{}
+		} else {
+			first, last := times[from], times[to-1]
+			open := closes - b.Range
+			if shape := [3]int64{first - open, closes - last, int64(to - from)}; shape != before {
+				before = shape
+				e = newEdge(first, last, int(to-from)-1, open, closes)
+				e.perSecond = e.factor / seconds
+			}
+			edges[i] = e
 		}
-		b.edges[i] = e
+		closes += b.Step
 	}
-	return b.edges
+	return edges
 }
 
 // newEdge computes the edge of a window (open, close] whose first and last samples

@@ -1,0 +1,96 @@
+package query
+
+import (
+	"context"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/varve-db/varve/query/exec"
+	"github.com/varve-db/varve/query/plan"
+)
+
+// Explanation says how a request would be answered.
+type Explanation struct {
+	Plan *plan.Tree
+	// Series is how many series each selector finds in the index; it is nil for
+	// storage that has no columns.
+	Series   map[*plan.Node]int
+	Warnings annotations.Annotations
+}
+
+// Explain plans r and looks its selectors up in the index; no sample is read. Its
+// errors are those of Run.
+func (e *Engine) Explain(ctx context.Context, from storage.Queryable, r Request) (*Explanation, error) {
+	budget := NewBudget(e.options.BytesMax, e.options.SeriesMax)
+	query, err := e.build(ctx, Limited(from, budget), r)
+	if err != nil {
+		return nil, err
+	}
+	defer query.Close()
+	ctx, leave, err := e.admit(ctx, r.Timeout, budget)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	statement := query.Statement().(*parser.EvalStmt)
+	x := &Explanation{}
+	columns, ok := from.(Columnar)
+	v := &evaluation{engine: e, from: columns, request: r, statement: statement, budget: budget, grid: gridOf(statement)}
+	q := v.newExecution()
+	if why := e.unplanned(ok, r, statement.Expr); why != "" {
+		x.Plan = plan.Build(statement.Expr, plan.Grid(v.grid), plan.Options{
+			Lookback: q.Lookback, SubqueryStep: q.SubqueryStep, Whole: why,
+		})
+	} else {
+		x.Plan = exec.Plan(q, statement.Expr, v.grid, e.options.Claims)
+	}
+	if !ok {
+		return x, nil
+	}
+	if err := x.lookUp(ctx, columns, q, statement); err != nil {
+		return nil, atPhase(err, "expression evaluation")
+	}
+	return x, nil
+}
+
+// unplanned returns why a whole query is left to Prometheus's engine, nothing if
+// it is not.
+func (e *Engine) unplanned(columns bool, r Request, expr parser.Expr) string {
+	switch {
+	case r.Reference:
+		return "the request asks for it"
+	case e.options.ReferenceOnly:
+		return "the engine's options ask for it"
+	case !columns:
+		return "the storage has no columns"
+	case expr.Type() == parser.ValueTypeMatrix || expr.Type() == parser.ValueTypeString:
+		return "the columnar executor has no " + parser.DocumentedType(expr.Type()) + " as a result"
+	}
+	return ""
+}
+
+// lookUp counts the series of all selectors.
+func (x *Explanation) lookUp(ctx context.Context, from Columnar, q *exec.Query, statement *parser.EvalStmt) (err error) {
+	view, err := from.Columns(promql.FindMinMaxTime(statement))
+	if err != nil {
+		return err
+	}
+	defer view.Close()
+	x.Series = map[*plan.Node]int{}
+	x.Plan.Root.Walk(func(n *plan.Node) bool {
+		if n.Selector == nil || n.Grid.Count() == 0 || err != nil {
+			return err == nil
+		}
+		var set exec.Selection
+		vs := n.Selector.Vector
+		if set, err = view.Select(q.Charge(ctx, vs), n.Selector.Mint, n.Selector.Maxt, vs.LabelMatchers); err == nil {
+			x.Series[n] = set.Len()
+		}
+		return err == nil
+	})
+	x.Warnings = view.Warnings()
+	return err
+}
