@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/parser/posrange"
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"github.com/varve-db/varve/query/cache"
@@ -203,8 +205,10 @@ func (k *keptResult) keep(m promql.Matrix, notes annotations.Annotations, w *wat
 // shown returns annotations as they are shown. ok is false if there is one that
 // tells of several steps at once.
 func (k *keptResult) shown(notes annotations.Annotations) (texts []string, ok bool) {
+	// Those that say the same wherever they occur have this type; the others add up.
+	plain := reflect.TypeOf(annotations.NewInvalidQuantileWarning(0, posrange.PositionRange{}))
 	for _, note := range notes {
-		if errors.Is(note, annotations.HistogramQuantileForcedMonotonicityInfo) {
+		if reflect.TypeOf(note) != plain {
 			return nil, false
 		}
 	}

@@ -83,6 +83,7 @@ func (g *gridTest) world(seed uint64) {
 	plain := New(o)
 	o.CacheBytes, o.CacheCostMin = 64<<20, -1
 	cached := New(o)
+	random := rand.New(rand.NewPCG(seed, 5))
 	for n := range uint64(200) {
 		a := newAsker(w, n)
 		r := a.request()
@@ -92,9 +93,9 @@ func (g *gridTest) world(seed uint64) {
 		r.NoCache, r.PerStepStats, r.Reference = false, false, false
 		part := r
 		steps := int64(r.End.Sub(r.Start) / r.Step)
-		first := rand.Int64N(steps / 2)
+		first := random.Int64N(steps / 2)
 		part.Start = r.Start.Add(time.Duration(first) * r.Step)
-		part.End = part.Start.Add(time.Duration(steps/2+rand.Int64N(steps-first-steps/2+2)) * r.Step)
+		part.End = part.Start.Add(time.Duration(steps/2+random.Int64N(steps-first-steps/2+2)) * r.Step)
 		if result, err := cached.Run(g.Context(), from, part); err == nil {
 			result.Close()
 		}

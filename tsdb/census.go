@@ -1,7 +1,6 @@
 package tsdb
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -247,76 +246,6 @@ func (r *censusReader) read(present func(i int)) error {
 	}
 	r.points.Add(points)
 	return nil
-}
-
-// sealedPart is how many series of a sealed generation a worker takes at a time.
-const sealedPart = 4096
-
-func (n *census) ofSealed(reader int) (groups []index.CensusGroup, ok bool, err error) {
-	found, pending, err := n.q.readers[reader].Match(index.Prepare(n.Matchers))
-	if err != nil {
-		return nil, true, n.q.tolerate(err, n.q.readers[reader].held.ID, damagedIndex)
-	}
-	if len(pending) > 0 { // there are few
-		return nil, false, nil
-	}
-	defer n.close()
-	ordinals := found.ToArray()
-	var next atomic.Int64
-	var tallies []*labelTally
-	parts := (len(ordinals) + sealedPart - 1) / sealedPart
-	err = n.Run(parts, func(int) {
-		r, tally := n.reader(nil), &labelTally{names: n.Names}
-		for {
-			from := (int(next.Add(1)) - 1) * sealedPart
-			if from >= len(ordinals) {
-				break
-			}
-			if err := r.sealed(reader, ordinals[from:min(from+sealedPart, len(ordinals))], tally); err != nil {
-				next.Store(int64(parts))
-				n.mu.Lock()
-				n.err = cmp.Or(n.err, err)
-				n.mu.Unlock()
-				return
-			}
-		}
-		n.mu.Lock()
-		tallies = append(tallies, tally)
-		n.mu.Unlock()
-	})
-	if err = cmp.Or(err, n.err); err != nil || len(tallies) == 0 {
-		return nil, true, err
-	}
-	for _, other := range tallies[1:] {
-		tallies[0].add(other)
-	}
-	return tallies[0].groups, true, nil
-}
-
-// sealed counts series of a sealed generation.
-func (r *censusReader) sealed(reader int, ordinals []uint32, tally *labelTally) error {
-	if err := r.charge(len(ordinals)); err != nil {
-		return err
-	}
-	entries := r.start(len(ordinals))
-	r.places = slices.Grow(r.places[:0], len(ordinals))[:len(ordinals)]
-	for i, ordinal := range ordinals {
-		r.places[i] = rowPlace{reader, ordinal}
-		entries[i] = entry{rows: r.places[i : i+1 : i+1]}
-	}
-	counted := make([]uint32, 0, len(ordinals))
-	if err := r.read(func(i int) { counted = append(counted, ordinals[i]) }); err != nil {
-		return err
-	}
-	if len(r.Names) == 0 {
-		tally.count(nil, nil, int64(len(counted)))
-		return nil
-	}
-	g := &r.q.readers[reader]
-	return r.q.tolerate(g.Labels(counted, func(_ int, ls series.Labels) error {
-		tally.take(ls)
-		return nil
-	}), g.held.ID, damagedIndex)
 }
 
 // labelTally counts label sets by the values of some labels.

@@ -171,6 +171,11 @@ func (s *instant) fill(w *Worker, i int, row *Row) error {
 			return s.fillLast(r, w, i, row)
 		}
 	}
+	return s.fillWhole(w, i, row)
+}
+
+// fillWhole is fill out of all samples of the series.
+func (s *instant) fillWhole(w *Worker, i int, row *Row) error {
 	c, err := s.read(w, i)
 	if err != nil || len(c.Times) == 0 && len(c.Histograms) == 0 {
 		return err
@@ -215,6 +220,10 @@ func (s *instant) fillLast(r LastReader, w *Worker, i int, row *Row) error {
 	}
 	if !ok || h == nil && IsAbsent(v) {
 		return nil
+	}
+	if h != nil && s.vs.SkipHistogramBuckets {
+		// What is known of resets depends on the samples before.
+		return s.fillWhole(w, i, row)
 	}
 	s.query.progress.decoded.Add(1)
 	points := int64(1)

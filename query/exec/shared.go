@@ -21,7 +21,7 @@ type sharedRows struct {
 	rows   []Row
 
 	held  atomic.Int64 // points of rows, charged to the query
-	full  atomic.Bool  // there are too many
+	full  atomic.Bool  // no more are kept
 	arena perWorker[floats]
 }
 
@@ -107,6 +107,10 @@ const sharedPart = 4
 // keep copies a row, unless there are too many.
 func (g *sharedRows) keep(w *Worker, i int, row *Row) error {
 	if row.Floats == nil || g.full.Load() || row.Empty() {
+		return nil
+	}
+	if i%64 == 0 && len(g.query.Notes()) > 0 { // since watch began
+		g.full.Store(true)
 		return nil
 	}
 	n := row.points()
