@@ -139,7 +139,9 @@ func TestCensusClaims(t *testing.T) {
 	db := w.load(t)
 	defer db.Close()
 	counted := 0
-	e := New(Options{Claims: func(expr parser.Expr) bool { return expr.Type() != parser.ValueTypeVector || !strings.HasPrefix(expr.String(), "{") }})
+	e := New(Options{Claims: func(expr parser.Expr) bool {
+		return expr.Type() != parser.ValueTypeVector || !strings.HasPrefix(expr.String(), "{")
+	}})
 	result, err := e.Run(t.Context(), counting{Local(db, series.DefaultTenant), &counted}, Request{Query: `count({__name__=~".+"})`, Start: time.UnixMilli(w.to)})
 	if err != nil {
 		t.Fatal(err)
