@@ -25,7 +25,7 @@ func TestCancel(t *testing.T) {
 	from := Local(db, series.DefaultTenant)
 	for name, text := range map[string]string{
 		"windows":        `mad_over_time(memory[4h])`,
-		"subquery":       `max_over_time(quantile_over_time(0.9, memory[1h])[6h:15s])`,
+		"subquery":       `max_over_time(mad_over_time(memory[4h])[6h:15s])`,
 		"aggregation":    `quantile by (zone) (0.9, stddev_over_time(memory[4h]))`,
 		"topk":           `topk(5, mad_over_time(memory[4h]))`,
 		"binary":         `mad_over_time(memory[4h]) / on (instance) mad_over_time(memory[4h])`,
