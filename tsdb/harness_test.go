@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/util/annotations"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 
 	"github.com/varve-db/varve/chunks"
@@ -153,6 +154,20 @@ func readAll(t testing.TB, db *DB, tenant series.TenantID) map[string][]chunks.S
 		t.Fatalf("select: warnings %v", warnings)
 	}
 	return out
+}
+
+// warningsOf reads everything that a tenant has and returns what is amiss.
+func warningsOf(t testing.TB, db *DB) annotations.Annotations {
+	t.Helper()
+	q, err := db.Querier(series.DefaultTenant, math.MinInt64, math.MaxInt64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer q.Close()
+	if _, err := read(q, matcher(t, labels.MatchRegexp, "__name__", ".*")); err != nil {
+		t.Fatalf("select: %v", err)
+	}
+	return q.Warnings()
 }
 
 // errInjected is what a faultyStore fails with.

@@ -196,6 +196,13 @@ func (p *powerLossRound) crash(files *vfs.MemFS, r *rand.Rand, writers []*writer
 func (p *powerLossRound) check(files *vfs.MemFS, writers []*writer, seen seenState, horizon int64) (problems []string) {
 	for again := range 2 {
 		db, closeDB := p.open(files)
+		if p.unsynced {
+			// What was not synced may leave rows without those they refer to.
+			if warnings := warningsOf(p.t, db); len(warnings) > 0 {
+				closeDB()
+				return append(problems, fmt.Sprint(warnings))
+			}
+		}
 		for i, w := range writers {
 			for _, problem := range checkWriter(db, w, seen.acknowledged[i], w.sent.Load()) {
 				problems = append(problems, fmt.Sprintf("opened %d times: %s", again+1, problem))
