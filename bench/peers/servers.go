@@ -36,6 +36,7 @@ func known(o options) []server {
 			args: func(dir, address string) []string {
 				return []string{"serve", "--storage.path=" + dir, "--http.listen=" + address, "--web.enable-admin-api", "--self-scrape.interval=0s"}
 			},
+			params: url.Values{"nocache": {"1"}},
 			flush: func(ctx context.Context, base, dir string) (string, error) {
 				return dir, send(ctx, http.MethodPost, base+"/api/v1/admin/tsdb/seal", nil)
 			},
