@@ -130,7 +130,7 @@ func binaryBuild(q *Query, expr parser.Expr, grid Grid) Operator {
 		if grid.Instant() {
 			return binaryBuild(q, e.Expr, grid)
 		}
-		return &once{child: binaryBuild(q, e.Expr, grid.once()), grid: grid}
+		return &once{child: binaryBuild(q, e.Expr, Grid{Start: grid.Start, End: grid.Start, Step: grid.Step}), grid: grid}
 	case *parser.NumberLiteral:
 		return constant{grid, e.Val}
 	case *parser.UnaryExpr:

@@ -151,7 +151,7 @@ func (l *callLab) build(q *Query, expr parser.Expr, grid Grid) (Operator, error)
 	case *parser.ParenExpr:
 		return l.build(q, e.Expr, grid)
 	case *parser.StepInvariantExpr:
-		child, err := l.build(q, e.Expr, grid.once())
+		child, err := l.build(q, e.Expr, Grid{Start: grid.Start, End: grid.Start, Step: grid.Step})
 		if err != nil || grid.Instant() {
 			return child, err
 		}

@@ -27,9 +27,6 @@ func (g Grid) At(i int) int64 { return g.Start + int64(i)*g.Step }
 // that of the evaluation, and not that of labels.
 func (g Grid) Instant() bool { return g.Start == g.End }
 
-// once returns the grid of the first step alone.
-func (g Grid) once() Grid { return Grid{Start: g.Start, End: g.Start, Step: g.Step} }
-
 // Absent marks steps without a point in a row of floats. It is the stale marker:
 // no point of a result has these bits, since selectors end a series there, and
 // arithmetic makes every NaN a quiet one.
