@@ -31,6 +31,27 @@ var (
 	widthKey   = keyspace.AppendString([]byte{keyspace.Node}, "width")   // u64 milliseconds, big-endian
 )
 
+// Reidentify gives a store that was copied an identity of its own, before it is
+// opened: its node must not be taken for the one that was copied.
+func Reidentify(store kv.Store, random func() uint64) error {
+	value, err := store.Get(nodeKey)
+	switch {
+	case errors.Is(err, kv.ErrNotFound):
+		return nil // it will be made
+	case err != nil:
+		return fmt.Errorf("read node identity: %w", err)
+	case len(value) != 20:
+		return fmt.Errorf("read node identity: %w", kv.ErrCorrupt)
+	}
+	id := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, random()), random())
+	var batch kv.Batch
+	batch.Set(nodeKey, binary.BigEndian.AppendUint32(id, binary.BigEndian.Uint32(value[16:])+1))
+	if err := store.Apply(&batch, kv.Sync); err != nil {
+		return fmt.Errorf("store node identity: %w", err)
+	}
+	return nil
+}
+
 // loadNode reads or makes the identity, and reads the horizon.
 func (db *DB) loadNode(context.Context) error {
 	value, err := db.store.Get(nodeKey)

@@ -50,6 +50,8 @@ func (p *program) commands() []command {
 		{"serve", "run the database (varve serve works without flags)", p.serve},
 		{"query", "ask a running server in PromQL", queryCommand},
 		{"bench", "measure a running server", benchCommand},
+		{"backup", "back up a data folder into a folder or an S3 bucket", p.backupCommand},
+		{"restore", "make a data folder from a backup", p.restoreCommand},
 		{"check", "verify a data folder that no server uses", checkCommand},
 		{"health", "exit with 0 if a server is ready, else with 1", p.health},
 		{"version", "say which program this is", p.version},

@@ -40,6 +40,11 @@ func TestExitCodesAndHelp(t *testing.T) {
 		{[]string{"serve", "--config.file=/nonexistent.yml"}, nil, exitUsage, "", "read the configuration file"},
 		{[]string{"health", "--help"}, nil, exitOK, "--url", ""},
 		{[]string{"health", "--nonsense"}, nil, exitUsage, "", "unknown flag"},
+		{[]string{"backup", "--help"}, nil, exitOK, "--keep-within", ""},
+		{[]string{"backup", "--offline", "--storage.path=/nonexistent", "--to=" + os.TempDir()}, nil, exitFailed, "", "open data folder"},
+		{[]string{"backup", "here"}, nil, exitUsage, "", "unexpected argument"},
+		{[]string{"restore", "--from=/nonexistent"}, nil, exitFailed, "", "open repository"},
+		{[]string{"restore", "--help"}, nil, exitOK, "--storage.path", ""},
 		{[]string{"health", "x"}, nil, exitUsage, "", "unexpected argument"},
 	}
 	for _, c := range cases {

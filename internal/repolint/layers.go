@@ -22,6 +22,8 @@ var layers = []layer{
 
 	{path: "ingest", row: 4, step: 2},
 	{path: "ingest/remotewrite", row: 4, step: 1},
+	{path: "ingest/relabel", row: 4, step: 1},
+	{path: "ingest/scrape", row: 4, step: 1},
 	{path: "ingest/otlp", row: 4, step: 1},
 	{path: "ingest/influx", row: 4, step: 1},
 	{path: "ingest/text", row: 4, step: 1},
@@ -34,6 +36,7 @@ var layers = []layer{
 	{path: "query", row: 4, step: 5},
 	{path: "query/api", row: 4, step: 6},
 	{path: "retention", row: 4},
+	{path: "backup", row: 4},
 	{path: "downsample", row: 4},
 	{path: "web", row: 4},
 
@@ -43,6 +46,7 @@ var layers = []layer{
 	{path: "tsdb/tsdbtest", row: 3, step: 3, tests: true},
 
 	{path: "index", row: 2},
+	{path: "tenant", row: 2},
 	{path: "cluster/route", row: 2},
 	{path: "cluster/strong", row: 2},
 	{path: "cluster/eventual", row: 2},
