@@ -12,6 +12,8 @@
 #   make bench     Go benchmarks
 #   make bench-peers  the same load on Varve, VictoriaMetrics and Prometheus
 #   make bench-queries  the same questions on all three
+#   make web       web/dist from web/ui; needs Node.js
+#   make web-browser  the application in Chromium, against the built binary
 
 SHELL := /bin/sh
 
@@ -40,7 +42,7 @@ CAPTURES  := $(CURDIR)/testdata/captures
 QUERYFLAGS ?=
 PEERFLAGS ?= --captures $(CAPTURES)/node_1s.tsd.zst,$(CAPTURES)/goapp_1s.tsd.zst
 
-.PHONY: run build check test e2e soak fuzz fuzz-columns fuzz-promql bench bench-peers bench-queries clean
+.PHONY: run build check test e2e soak fuzz fuzz-columns fuzz-promql bench bench-peers bench-queries web web-browser clean
 
 run:
 	$(STATIC) go run -ldflags '$(LDFLAGS)' ./cmd/varve serve
@@ -103,6 +105,14 @@ bench-peers: build
 
 bench-queries: build
 	cd bench/peers && $(STATIC) go run . --what queries --varve $(CURDIR)/$(BINARY) --binaries $(abspath $(PEERS)) --json $(CURDIR)/bin/queries.json $(QUERYFLAGS)
+
+# Everything else takes web/dist as it is; a test says when it is out of date.
+web:
+	cd web/ui && npm ci --no-audit --no-fund && npm test && npm run build
+	go test -count=1 -run Dist ./web -args -stamp
+
+web-browser: build
+	cd web/ui && VARVE_BINARY=$(CURDIR)/$(BINARY) sh test/browser.sh
 
 clean:
 	rm -rf bin

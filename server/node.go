@@ -15,6 +15,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
+
+	"github.com/varve-db/varve/web"
 )
 
 // Options are what a node gets besides its Config. The zero value works.
@@ -59,6 +61,7 @@ type Node struct {
 	resources Resources
 	registry  *prometheus.Registry
 	metrics   *metrics
+	pages     *web.Files
 	listener  net.Listener
 	started   time.Time
 
@@ -128,6 +131,11 @@ func Open(ctx context.Context, c Config, o Options) (*Node, error) {
 	n.log.Info("resources found", "cores", n.resources.Cores, "memory", n.resources.Memory, "memory_from", n.resources.Source, "memory_limit", limit)
 	n.registry = newRegistry(o.Build, n.resources)
 	n.metrics = newMetrics(n.registry)
+	pages, err := web.Load()
+	if err != nil {
+		return nil, err
+	}
+	n.pages = pages
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.HTTP.Listen)
 	if err != nil {

@@ -30,13 +30,15 @@ func (n *Node) ownRoutes() []route {
 	metricsHandler := fasthttpadaptor.NewFastHTTPHandler(promhttp.InstrumentMetricHandler(
 		n.registry, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 8})))
 	routes := []route{
-		{methods: get, path: "/", handle: page},
 		{methods: get, path: "/-/healthy", handle: n.health.healthy},
 		{methods: get, path: "/-/ready", handle: n.health.readiness},
 		{methods: get, path: "/metrics", handle: metricsHandler},
 		{methods: get, path: "/version", handle: n.version},
 		{methods: putPost, path: "/-/reload", handle: n.lifecycle(n.reload), changes: true, bodyBytesMax: bodyless},
 		{methods: putPost, path: "/-/quit", handle: n.lifecycle(n.quitByRequest), changes: true, bodyBytesMax: bodyless},
+	}
+	for _, path := range n.pages.Paths() {
+		routes = append(routes, route{methods: get, path: path, handle: n.pages.Handle})
 	}
 	if c.Web.EnablePprof {
 		routes = append(routes,

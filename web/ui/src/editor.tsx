@@ -1,0 +1,76 @@
+// The expression's editor: PromQL with completion, help and errors in place.
+
+import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete'
+import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from '@codemirror/commands'
+import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
+import { lintKeymap } from '@codemirror/lint'
+import { Compartment, EditorState, Prec } from '@codemirror/state'
+import { EditorView, keymap, placeholder } from '@codemirror/view'
+import { tags } from '@lezer/highlight'
+import { PromQLExtension } from '@prometheus-io/codemirror-promql'
+import { useEffect, useRef } from 'preact/hooks'
+
+const colours = HighlightStyle.define([
+  { tag: tags.number, color: 'var(--code-number)' },
+  { tag: tags.string, color: 'var(--code-string)' },
+  { tag: tags.keyword, color: 'var(--code-keyword)' },
+  { tag: tags.function(tags.variableName), color: 'var(--code-function)' },
+  { tag: tags.labelName, color: 'var(--code-label)' },
+  { tag: tags.operator, color: 'var(--code-keyword)' },
+  { tag: tags.modifier, color: 'var(--code-keyword)' },
+  { tag: tags.comment, color: 'var(--muted)', fontStyle: 'italic' },
+  { tag: tags.invalid, color: 'var(--bad)' },
+])
+
+interface Props {
+  value: string
+  label: string
+  error?: { message: string; at: number | null }
+  onRun(expr: string): void
+  onChange(expr: string): void
+}
+
+// promql asks for the names of the last hours by itself, relative to the page.
+const promql = () =>
+  new PromQLExtension().setComplete({
+    remote: { url: location.pathname.replace(/\/[^/]*$/, ''), httpMethod: 'GET', cache: { maxAge: 60000 } },
+    maxMetricsMetadata: 10000,
+  })
+
+export function Editor({ value, label, onRun, onChange }: Props) {
+  const host = useRef<HTMLDivElement>(null)
+  const view = useRef<EditorView | null>(null)
+  const calls = useRef({ onRun, onChange })
+  calls.current = { onRun, onChange }
+  useEffect(() => {
+    const run = (v: EditorView) => {
+      calls.current.onRun(v.state.doc.toString())
+      return true
+    }
+    const language = new Compartment()
+    view.current = new EditorView({
+      parent: host.current!,
+      state: EditorState.create({
+        doc: value,
+        extensions: [
+          history(), indentOnInput(), bracketMatching(), closeBrackets(), autocompletion(), EditorView.lineWrapping,
+          syntaxHighlighting(colours), placeholder('PromQL, such as rate(http_requests_total[5m])'),
+          EditorView.contentAttributes.of({ 'aria-label': label }),
+          keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap]),
+          language.of(promql().asExtension()),
+          Prec.high(keymap.of([{ key: 'Enter', run }, { key: 'Mod-Enter', run }])),
+          keymap.of([{ key: 'Shift-Enter', run: insertNewlineAndIndent }]),
+          EditorView.updateListener.of((u) => {
+            if (u.docChanged) calls.current.onChange(u.state.doc.toString())
+          }),
+        ],
+      }),
+    })
+    return () => view.current?.destroy()
+  }, [])
+  useEffect(() => {
+    const v = view.current
+    if (v && v.state.doc.toString() !== value) v.dispatch({ changes: { from: 0, to: v.state.doc.length, insert: value } })
+  }, [value])
+  return <div class="editor" ref={host} />
+}
