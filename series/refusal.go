@@ -25,6 +25,8 @@ const (
 	ReasonTooOld            Reason = "too_old"
 	ReasonTooFarAhead       Reason = "too_far_ahead"
 	ReasonTooManyPartitions Reason = "too_many_partitions"
+	ReasonTooManySeries     Reason = "too_many_series"
+	ReasonTooManyOfMetric   Reason = "too_many_series_of_metric"
 )
 
 // Refusal is the account of one reason: how much it cost, and the first series

@@ -15,8 +15,9 @@ type layer struct {
 // layers is the table of the house style.
 var layers = []layer{
 	{path: "e2e", row: 7},
-	{path: "cmd", row: 6, may: []string{"server", "bench", "internal"}},
+	{path: "cmd", row: 6, may: []string{"server", "bench", "transfer", "internal"}},
 	{path: "server", row: 5},
+	{path: "transfer", row: 5},
 	// The load generator sits beside the server and knows only its wire formats.
 	{path: "bench", row: 5, may: []string{"series", "ingest/remotewrite", "internal"}, tests: true},
 
@@ -27,7 +28,6 @@ var layers = []layer{
 	{path: "ingest/otlp", row: 4, step: 1},
 	{path: "ingest/influx", row: 4, step: 1},
 	{path: "ingest/text", row: 4, step: 1},
-	{path: "ingest/jsonl", row: 4, step: 1},
 	{path: "query/promql", row: 4, step: 1},
 	{path: "query/plan", row: 4, step: 2},
 	{path: "query/exec", row: 4, step: 3},

@@ -18,6 +18,10 @@ const (
 	MetricMetadata byte = 'M'
 	// Node holds the node's identity and the settings of the whole store: N | name string.
 	Node byte = 'N'
+	// Deletions holds the records of the deletions that were carried out: X | number u64.
+	Deletions byte = 'X'
+	// Tenants holds the names of tenants: T | number u32.
+	Tenants byte = 'T'
 	// Generic holds the rows of the generic keyspaces: K | keyspace string | key bytes.
 	Generic byte = 'K'
 )
@@ -40,7 +44,9 @@ func Families() []Family {
 		{MetricMetadata, "tsdb", "type, unit and help of metrics"},
 		{Node, "tsdb", "node identity and store-wide settings"},
 		{Partitions, "tsdb", "series, postings, chunks and exemplars of partitions"},
+		{Tenants, "tenant", "names of tenants"},
 		{WriteAhead, "tsdb", "write batches of epochs that are not yet flushed"},
+		{Deletions, "tsdb", "records of deletions"},
 	}
 }
 
