@@ -1,12 +1,24 @@
 package chunks
 
-import "slices"
+import (
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/varve-db/varve/chunks/column"
+)
 
 // Columns are the samples of one series, decoded: floats as columns, histograms
 // as samples, each ascending in time and joined. No timestamp is in both.
 type Columns struct {
-	Times  []int64
-	Values []float64
+	Times []int64
+	// Every is the distance of neighbours in Times where it is known to be the
+	// same for all, and First the first of them: then Times, which may be far from
+	// the processor's caches, need not be looked at. Else both are 0.
+	Every, First int64
+	Values       []float64
+	// Known is what is known of Values without a look at them.
+	Known column.Facts
 	// Starts is as long as Times, or empty if no float has a start timestamp.
 	Starts     []int64
 	Histograms []Sample
@@ -20,7 +32,33 @@ type Columns struct {
 // Reset empties c and keeps its memory.
 func (c *Columns) Reset() {
 	c.Times, c.Values, c.Starts, c.Histograms = c.Times[:0], c.Values[:0], c.Starts[:0], c.Histograms[:0]
-	c.Conflicts = 0
+	c.Every, c.First, c.Known, c.Conflicts = 0, 0, column.Facts{}, 0
+}
+
+// Within returns the range of the floats with times in [mint, maxt].
+func (c *Columns) Within(mint, maxt int64) (from, to int) {
+	if mint > math.MinInt64 {
+		from = c.upTo(mint - 1)
+	}
+	return from, max(from, c.upTo(maxt))
+}
+
+// upTo returns how many floats are not after t.
+func (c *Columns) upTo(t int64) int {
+	n := len(c.Times)
+	if c.Every > 0 {
+		return UpTo(t, c.First, c.Every, n)
+	}
+	return sort.Search(n, func(i int) bool { return c.Times[i] > t })
+}
+
+// UpTo returns how many of n timestamps are not after t, of which the first is
+// given, and the others follow at the same distance.
+func UpTo(t, first, every int64, n int) int {
+	if t < first || n == 0 {
+		return 0
+	}
+	return int(min(uint64(t-first)/uint64(every), uint64(n-1))) + 1
 }
 
 // Load sets c to the samples of the chunks, which may be in any order and

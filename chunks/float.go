@@ -127,6 +127,15 @@ var floatHeaders = func() (table [256]floatHeader) {
 	return table
 }()
 
+// floatSizes has the sizes of floatHeaders close together: where a sample begins is
+// known only when the size of the one before is.
+var floatSizes = func() (sizes [256]uint8) {
+	for h := range sizes {
+		sizes[h] = floatHeaders[h].size
+	}
+	return sizes
+}()
+
 // maskBytes returns a mask of the n low bytes.
 func maskBytes(n int) uint64 {
 	if n == 8 {
@@ -135,16 +144,36 @@ func maskBytes(n int) uint64 {
 	return 1<<(8*n) - 1
 }
 
+// AppendTail appends to dst, as a chunk of its own, the samples in src, which were
+// encoded behind the sample that s describes. It returns the time of the first one.
+func AppendTail(dst []byte, s FloatState, src []byte) (_ []byte, minTime int64, err error) {
+	var own FloatState
+	at := 0
+	for n := 0; n < 2 && at < len(src); n++ { // from the third on a sample depends on those two
+		var u, x uint64
+		if u, x, at, err = decodeNear(src, at); err != nil {
+			return dst, 0, err
+		}
+		s.Delta += int64(u>>1) ^ -int64(u&1)
+		s.Time += s.Delta
+		s.Bits ^= x
+		if n == 0 {
+			minTime = s.Time
+		}
+		dst = AppendFloat(dst, &own, n == 0, s.Time, s.Bits)
+	}
+	return append(dst, src[at:]...), minTime, nil
+}
+
 // DecodeFloats appends the n samples encoded in src to times and values, and
-// returns the extended slices.
+// returns the extended slices. What src has room for behind its end does not
+// matter, but makes decoding faster.
 func DecodeFloats(times []int64, values []float64, src []byte, n int) ([]int64, []float64, error) {
 	if n > len(src) {
 		return times, values, fmt.Errorf("%w: %d float samples in %d bytes", ErrCorrupt, n, len(src))
 	}
 	times, values = slices.Grow(times, n), slices.Grow(values, n)
-	t, v := times[len(times):len(times)+n], values[len(values):len(values)+n]
-	var d FloatDecoder
-	done, at, err := d.decode(t, v, src, len(src))
+	done, at, err := decodeFloats(times[len(times):len(times)+n], values[len(values):len(values)+n], src)
 	times, values = times[:len(times)+done], values[:len(values)+done]
 	switch {
 	case err != nil:
@@ -157,46 +186,33 @@ func DecodeFloats(times []int64, values []float64, src []byte, n int) ([]int64, 
 	return times, values, err
 }
 
-// FloatDecoder decodes the float encoding piece by piece. The zero value begins a
-// chunk.
-type FloatDecoder struct {
-	state   FloatState
-	started bool
-}
-
-// Decode decodes the samples in src[:size], which must be whole, into times and
-// values, as far as these have room, and returns how many they are. What lies
-// behind does not matter, but makes decoding faster.
-func (d *FloatDecoder) Decode(times []int64, values []float64, src []byte, size int) (n int, err error) {
-	n, _, err = d.decode(times, values, src, size)
-	return n, err
-}
-
-// decode fills times and values from src[:size]. It returns how many samples it
-// decoded, and where it stopped.
-func (d *FloatDecoder) decode(times []int64, values []float64, src []byte, size int) (n, at int, err error) {
-	values = values[:len(times)]
-	s := d.state
-	src = src[:min(len(src), size+FloatBytesMax)]
-	if !d.started && size > 0 && len(times) > 0 {
-		// The first delta of delta is the timestamp, and is not a delta.
-		var u, x uint64
-		if u, x, at, err = decodeNear(src[:size], 0); err != nil {
-			return 0, 0, err
-		}
-		s.Time, s.Delta, s.Bits = int64(u>>1)^-int64(u&1), 0, x
-		times[0], values[0] = s.Time, math.Float64frombits(s.Bits)
-		d.started, n = true, 1
+// decodeFloats fills times and values from src, which begins a chunk. It returns
+// how many samples it decoded, and where it stopped.
+func decodeFloats(times []int64, values []float64, src []byte) (n, at int, err error) {
+	size := len(src)
+	if len(times) == 0 || size == 0 {
+		return 0, 0, nil
 	}
-	for ; n < len(times) && at < size; n++ {
-		var u, x uint64
+	values = values[:len(times)]
+	// The first delta of delta is the timestamp, and is not a delta.
+	u, x, at, err := decodeNear(src, 0)
+	if err != nil {
+		return 0, 0, err
+	}
+	s := FloatState{Time: int64(u>>1) ^ -int64(u&1), Bits: x}
+	times[0], values[0] = s.Time, math.Float64frombits(x)
+	src = src[:min(cap(src), size+FloatBytesMax)]
+	for n = 1; n < len(times) && at < size; n++ {
 		if at+FloatBytesMax <= len(src) {
-			h := &floatHeaders[src[at]]
+			header := src[at]
+			h := &floatHeaders[header]
 			u = binary.LittleEndian.Uint64(src[at+1:]) & h.timeMask
 			x = binary.LittleEndian.Uint64(src[at+int(h.value):]) & h.valueMask << (h.shift & 63)
-			if at += int(h.size); h.size == 0 || at > size {
-				return n, at - int(h.size), badFloat(src, at-int(h.size))
+			end := at + int(floatSizes[header])
+			if end == at || end > size {
+				return n, at, badFloat(src, at)
 			}
+			at = end
 		} else if u, x, at, err = decodeNear(src[:size], at); err != nil {
 			return n, at, err
 		}
@@ -206,7 +222,6 @@ func (d *FloatDecoder) decode(times []int64, values []float64, src []byte, size 
 		times[n] = s.Time
 		values[n] = math.Float64frombits(s.Bits)
 	}
-	d.state = s
 	return n, at, nil
 }
 

@@ -77,7 +77,8 @@ func AppendChunk(dst []byte, base int64, c Chunk) []byte {
 }
 
 // DecodeList appends the chunks of a row to dst. list is a number of the
-// caller's that tells rows of one series apart. The chunks' data points into row.
+// caller's that tells rows of one series apart. The chunks' data points into row:
+// it must not be appended to.
 func DecodeList(dst []Chunk, row []byte, base int64, list int) ([]Chunk, error) {
 	for position := 0; len(row) > 0; position++ {
 		c, rest, err := cutChunk(row, base)
@@ -99,7 +100,7 @@ func cutChunk(row []byte, base int64) (c Chunk, rest []byte, err error) {
 		return c, nil, fmt.Errorf("%w: bad header", ErrCorrupt)
 	}
 	end := r.At() + int(length)
-	c.Count, c.MinTime, c.Data = int(count), base+min, row[r.At():end:end]
+	c.Count, c.MinTime, c.Data = int(count), base+min, row[r.At():end]
 	if c.MaxTime = c.MinTime + int64(span); c.MaxTime < c.MinTime {
 		return c, nil, fmt.Errorf("%w: bad header", ErrCorrupt)
 	}

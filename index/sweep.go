@@ -1,5 +1,7 @@
 package index
 
+import "github.com/varve-db/varve/series"
+
 // sweepBatch bounds how many series are removed under one hold of the lock.
 const sweepBatch = 16384
 
@@ -40,10 +42,19 @@ func (t *Table) collectDead(oldest uint32) {
 				t.removeSlot(e.hash, ref)
 				e.live = false
 				t.live--
+				t.leave(e.tenant)
+				clear(t.large) // they are counted anew
 				t.dead = append(t.dead, ref)
 			}
 		}
 		t.mu.Unlock()
+	}
+}
+
+// leave counts a series less for its tenant.
+func (t *Table) leave(tenant series.TenantID) {
+	if t.tenants[tenant]--; t.tenants[tenant] == 0 {
+		delete(t.tenants, tenant)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/zeebo/xxh3"
 
@@ -23,20 +24,28 @@ const (
 type Options struct {
 	// Seed makes hashes unpredictable to senders.
 	Seed uint64
+	// Now is the clock by which births are counted; the default is time.Now.
+	Now func() time.Time
 }
 
 // Table gives label sets references.
 type Table struct {
 	seed uint64
+	now  func() time.Time
 
 	mu    sync.RWMutex
 	pages []*[PageRefs]entry
 	top   Ref   // refs below top have been handed out
 	free  []Ref // handed out again first
 	live  int
+	// tenants counts the live series of each.
+	tenants map[series.TenantID]int
+	// large counts the series of metrics that are near a limit.
+	large map[metricKey]int
 	slots []slot // open addressing with linear probing, a power of two
 	pairs pairTable
 	lists listArena
+	churn churn
 	dead  []Ref // removed from slots, still in postings
 }
 
@@ -73,7 +82,10 @@ type slot struct {
 
 // New returns an empty table.
 func New(o Options) *Table {
-	t := &Table{seed: o.Seed, top: 1, slots: make([]slot, 1024)}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	t := &Table{seed: o.Seed, now: o.Now, top: 1, slots: make([]slot, 1024), tenants: map[series.TenantID]int{}}
 	t.pairs.init(o.Seed)
 	return t
 }
@@ -91,8 +103,12 @@ func (t *Table) Len() int {
 // creating series that are new. It marks them as seen in epoch; created counts
 // the new ones.
 func (t *Table) Resolve(tenant series.TenantID, batch *series.Batch, epoch uint32, refs []Ref) (_ []Ref, created int) {
-	start := len(refs)
-	misses := 0
+	return t.ResolveWithin(tenant, batch, epoch, refs, nil)
+}
+
+// known appends the references of the rows whose series are known, 0 for others,
+// and counts these.
+func (t *Table) known(tenant series.TenantID, batch *series.Batch, epoch uint32, refs []Ref) (_ []Ref, misses int) {
 	t.mu.RLock()
 	var last Ref
 	for i := range batch.Rows {
@@ -112,10 +128,7 @@ func (t *Table) Resolve(tenant series.TenantID, batch *series.Batch, epoch uint3
 		last = ref
 	}
 	t.mu.RUnlock()
-	if misses > 0 {
-		created = t.create(tenant, batch, epoch, refs[start:])
-	}
-	return refs, created
+	return refs, misses
 }
 
 // guess tries the series that followed last in an earlier request: senders
@@ -135,17 +148,29 @@ func (t *Table) guess(last Ref, tenant series.TenantID, ls series.Labels) Ref {
 }
 
 // create adds the series of the rows whose ref is 0.
-func (t *Table) create(tenant series.TenantID, batch *series.Batch, epoch uint32, refs []Ref) (created int) {
+func (t *Table) create(tenant series.TenantID, batch *series.Batch, epoch uint32, refs []Ref, n newcomers) (created int) {
+	now := t.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	births := t.churn.slot(now)
+	sample := uint64(1 + n.misses/churnLookedAt)
 	var last Ref
+	comer := Newcomer{table: t, tenant: tenant}
 	for i, ref := range refs {
 		if ref == 0 {
 			ls := batch.Labels(i)
 			hash := t.hash(tenant, ls)
 			if ref = t.find(hash, tenant, ls); ref == 0 { // it may have come in two rows
-				ref = t.add(hash, tenant, ls)
+				if n.admit != nil {
+					comer.Row, comer.Have, comer.labels = i, t.tenants[tenant], ls
+					if !n.admit(&comer) {
+						last = 0
+						continue
+					}
+				}
+				ref = t.add(hash, tenant, ls, births)
 				t.entry(ref).seen.Store(epoch)
+				t.churn.born(births, tenant, ls, hash, sample)
 				created++
 			}
 			t.entry(ref).see(epoch)
@@ -193,7 +218,7 @@ func (t *Table) equal(e *entry, ls series.Labels) bool {
 }
 
 // add creates a series. ls must be well-formed.
-func (t *Table) add(hash uint64, tenant series.TenantID, ls series.Labels) Ref {
+func (t *Table) add(hash uint64, tenant series.TenantID, ls series.Labels, births *churnSlot) Ref {
 	var ref Ref
 	if n := len(t.free); n > 0 {
 		ref, t.free = t.free[n-1], t.free[:n-1]
@@ -211,7 +236,11 @@ func (t *Table) add(hash uint64, tenant series.TenantID, ls series.Labels) Ref {
 		if !ok {
 			break
 		}
+		pairs := t.pairs.live
 		ids = append(ids, t.pairs.intern(name, rest[:len(rest)-len(after)]))
+		if t.pairs.live != pairs {
+			t.churn.value(births, tenant, name)
+		}
 		rest = after
 	}
 	for _, id := range ids {
@@ -224,6 +253,8 @@ func (t *Table) add(hash uint64, tenant series.TenantID, ls series.Labels) Ref {
 	e.registered.Store(0)
 	e.seen.Store(0)
 	t.live++
+	t.tenants[tenant]++
+	t.grow(tenant, ls)
 	t.insertSlot(hash, ref)
 	return ref
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -178,9 +179,28 @@ func TestStats(t *testing.T) {
 	for i := range 10 {
 		table.Resolve(0, batchOf(t, labels.FromStrings("__name__", strings.Repeat("m", 1+i%3), "i", fmt.Sprint(i))), 1, nil)
 	}
-	s := table.Stats(2)
+	s := table.Stats(0, 2)
 	if s.Series != 10 || len(s.SeriesByMetric) != 2 || s.SeriesByMetric[0] != (Count{"m", 4}) || s.ValuesByLabel[0] != (Count{"i", 10}) {
 		t.Fatalf("%+v", s)
+	}
+	// Other tenants count for themselves, also where they share labels.
+	table.Resolve(7, batchOf(t, labels.FromStrings("__name__", "m", "i", "0"), labels.FromStrings("__name__", "own", "j", "x")), 1, nil)
+	if again := table.Stats(0, 2); !reflect.DeepEqual(again, s) {
+		t.Errorf("with another tenant %+v, without %+v", again, s)
+	}
+	want := Stats{
+		Series: 2, Pairs: 4, DistinctLabels: 3, DistinctMetrics: 2,
+		SeriesByMetric: []Count{{"m", 1}, {"own", 1}}, SeriesByPair: []Count{{"__name__=m", 1}, {"__name__=own", 1}, {"i=0", 1}, {"j=x", 1}},
+		ValuesByLabel: []Count{{"__name__", 2}, {"i", 1}, {"j", 1}}, BytesByLabel: []Count{{"__name__", 4}, {"i", 1}, {"j", 1}},
+	}
+	if other := table.Stats(7, 5); !reflect.DeepEqual(other, want) {
+		t.Errorf("the other tenant: got %+v, want %+v", other, want)
+	}
+	if n := table.SeriesByTenant(); n[0] != 10 || n[7] != 2 {
+		t.Errorf("series by tenant: %v", n)
+	}
+	if swept := table.Sweep(2, func([]Ref) {}); swept != 0 || len(table.SeriesByTenant()) != 0 {
+		t.Errorf("%d swept; after all series have gone: %v", swept, table.SeriesByTenant())
 	}
 }
 

@@ -60,7 +60,11 @@ func (db *DB) Append(ctx context.Context, tenant series.TenantID, batch *series.
 	}
 	epoch := uint32(e.ID)
 	var created int
-	s.refs, created = db.table.Resolve(tenant, batch, epoch, s.refs[:0])
+	s.refs, created = db.resolve(tenant, batch, epoch, s.refs[:0], &outcome)
+	if len(s.refs) == 0 && len(changed) == 0 {
+		db.metrics.refused(outcome.Refused)
+		return outcome, nil
+	}
 	s.register = db.table.Registered(s.refs, epoch, s.register[:0])
 	counter := db.counter.Add(1)
 	e.note(ownOrigin, counter)

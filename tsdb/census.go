@@ -118,6 +118,8 @@ type censusReader struct {
 	latest [index.PageRefs]head.Latest
 	slow   []int // of the refs that have to be decoded
 	places []rowPlace
+
+	counted, asked []uint32 // of a sealed generation
 }
 
 // reader returns what a worker reads with.
@@ -211,7 +213,7 @@ func (r *censusReader) memory(refs []index.Ref, present []bool) error {
 	for k, i := range r.slow {
 		entries[k] = entry{ref: refs[i]}
 	}
-	return r.read(func(k int) { present[r.slow[k]] = true })
+	return r.read(func(k int) { present[r.slow[k]] = true }, func(int, int64, bool) {})
 }
 
 // start makes room for n series to be read.
@@ -222,17 +224,20 @@ func (r *censusReader) start(n int) []entry {
 }
 
 // read reads the newest samples of the set's series, and calls present for those
-// that count.
-func (r *censusReader) read(present func(i int)) error {
+// that count, and newest for all that are floats, with their times.
+func (r *censusReader) read(present func(i int), newest func(i int, t int64, stale bool)) error {
 	points := int64(0)
 	for i := range r.set.entries {
-		_, v, h, ok, err := r.reader.Last(r.ctx, i, r.From, r.To)
+		t, v, h, ok, err := r.reader.Last(r.ctx, i, r.From, r.To)
 		if err != nil {
 			return err
 		}
-		n := int64(1)
+		n, stale := int64(1), value.IsStaleNaN(v)
+		if ok && h == nil {
+			newest(i, t, stale)
+		}
 		switch {
-		case !ok || h == nil && value.IsStaleNaN(v):
+		case !ok || h == nil && stale:
 			continue
 		case h != nil:
 			if n, err = r.Points(h); err != nil {

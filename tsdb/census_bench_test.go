@@ -27,7 +27,7 @@ func fillCensus(b *testing.B, db *DB, pods int, sealed bool) int64 {
 			for metric := range 200 {
 				reason, detail := batch.AddSeries(labels.FromStrings(
 					"__name__", fmt.Sprintf("container_metric_%03d_total", metric), "cluster", "main", "container", "app",
-					"instance", fmt.Sprintf("10.0.%d.%d:9090", pod/250, pod%250), "job", "kubernetes-pods",
+					"instance", fmt.Sprintf("10.0.%d.%d:9090", pod/250, pod%250), "job", fmt.Sprintf("job-%02d", pod%50),
 					"namespace", fmt.Sprintf("namespace-%03d", pod%200), "node", fmt.Sprintf("node-%d", pod/30),
 					"pod", fmt.Sprintf("app-%05d-x7k2p", pod)))
 				if reason != "" {

@@ -26,6 +26,7 @@ type sealedCensus struct {
 	*census
 	number   int // of the reader
 	reader   *generationReader
+	ends     *block.Ends
 	ordinals []uint32
 	groups   *block.Groups // nil: the label sets give the groups
 	present  []bool        // by ordinal, with groups
@@ -49,7 +50,7 @@ func (n *census) ofSealed(number int) (_ []index.CensusGroup, ok bool, err error
 		return nil, false, nil
 	}
 	defer n.close()
-	s.ordinals = found.ToArray()
+	s.ordinals, s.ends = found.ToArray(), s.reader.Ends()
 	if err := s.group(); err != nil {
 		return nil, true, err
 	}
@@ -125,29 +126,58 @@ func (s *sealedCensus) take(r *censusReader, ordinals []uint32, tally *sealedTal
 	if err := s.charge(len(ordinals)); err != nil {
 		return err
 	}
-	entries := r.start(len(ordinals))
-	r.places = slices.Grow(r.places[:0], len(ordinals))[:len(ordinals)]
-	for i, ordinal := range ordinals {
-		r.places[i] = rowPlace{s.number, ordinal}
-		entries[i] = entry{rows: r.places[i : i+1 : i+1]}
+	counted, err := s.countedOf(r, ordinals)
+	if err != nil {
+		return err
 	}
 	switch {
 	case s.groups != nil:
-		return r.read(func(i int) {
-			s.present[ordinals[i]] = true
-			tally.counts[s.groups.Of[ordinals[i]]]++
-		})
+		for _, ordinal := range counted {
+			s.present[ordinal] = true
+			tally.counts[s.groups.Of[ordinal]]++
+		}
+		return nil
 	case len(s.Names) == 0:
-		return r.read(func(int) { tally.count(nil, nil, 1) })
-	}
-	counted := make([]uint32, 0, len(ordinals))
-	if err := r.read(func(i int) { counted = append(counted, ordinals[i]) }); err != nil {
-		return err
+		tally.count(nil, nil, int64(len(counted)))
+		return nil
 	}
 	return s.tolerate(s.reader.Labels(counted, func(_ int, ls series.Labels) error {
 		tally.take(ls)
 		return nil
 	}))
+}
+
+// countedOf returns those of a part that count, in order; they are valid until the
+// next call. What is known of the newest samples is not read.
+func (s *sealedCensus) countedOf(r *censusReader, ordinals []uint32) ([]uint32, error) {
+	r.counted, r.asked = r.counted[:0], r.asked[:0]
+	for _, ordinal := range ordinals {
+		present, known := s.ends.Within(ordinal, s.mint, s.maxt)
+		switch {
+		case !known:
+			r.asked = append(r.asked, ordinal)
+		case present:
+			r.counted = append(r.counted, ordinal)
+		}
+	}
+	s.points.Add(int64(len(r.counted)))
+	if len(r.asked) == 0 {
+		return r.counted, nil
+	}
+	known := len(r.counted)
+	entries := r.start(len(r.asked))
+	r.places = slices.Grow(r.places[:0], len(r.asked))[:len(r.asked)]
+	for i, ordinal := range r.asked {
+		r.places[i] = rowPlace{s.number, ordinal}
+		entries[i] = entry{rows: r.places[i : i+1 : i+1]}
+	}
+	err := r.read(func(i int) { r.counted = append(r.counted, r.asked[i]) }, func(i int, t int64, stale bool) {
+		s.ends.Learn(r.asked[i], t, s.maxt, stale)
+	})
+	if known > 0 {
+		slices.Sort(r.counted)
+	}
+	return r.counted, err
 }
 
 // counted returns the groups that the postings gave, each with its first series.

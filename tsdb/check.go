@@ -156,6 +156,7 @@ func (c *checker) run() error {
 	visits := map[byte]func(key, value []byte) error{
 		keyspace.Node: c.node, keyspace.FlushedEpochs: c.flushedEpoch, keyspace.WriteAhead: c.logRecords(),
 		keyspace.MetricMetadata: c.metadata, keyspace.Generic: c.generic, keyspace.Generations: c.directory,
+		keyspace.Deletions: func(key, value []byte) error { _, err := decodeDeletion(key, value); return err },
 	}
 	for _, f := range keyspace.Families() {
 		if err := c.family(f.Prefix, visits[f.Prefix]); err != nil {

@@ -71,7 +71,6 @@ func (s *ColumnSet) Labels(i int) labels.Labels { return s.entries[i].labels }
 func (s *ColumnSet) Reader() *ColumnReader {
 	r := &ColumnReader{
 		set: s, cursors: make([]*block.SealedCursor, len(s.q.readers)),
-		times:        sharedTimes{shared: s.q.db.times},
 		columnMemory: columnMemories.Get().(*columnMemory),
 	}
 	r.scratch.Shared = s.q.db.times
@@ -99,7 +98,7 @@ type columnMemory struct {
 	chunks   []chunks.Chunk
 	head     head.Scratch
 	gatherer chunks.Gatherer
-	pieces   [][]int64
+	runs     []*block.SealedEntry
 
 	values     []float64
 	starts     []int64

@@ -106,14 +106,13 @@ func (r *ColumnReader) collectSealed(e *entry) error {
 		}
 		position := 0
 		for at := before; at < len(r.entries); at++ {
-			times := r.entries[at].Times
-			first, last := times[0], times[len(times)-1]
+			first, last := r.entries[at].Span()
 			if first > r.set.maxt || last < r.set.mint {
 				continue
 			}
 			r.sources = append(r.sources, source{reader: row.reader, sealed: at})
 			s := &r.sources[len(r.sources)-1]
-			s.Chunk = chunks.Chunk{Encoding: chunks.EncColumns, Count: len(times), MinTime: first, MaxTime: last}.WithList(r.set.lists[row.reader], position)
+			s.Chunk = chunks.Chunk{Encoding: chunks.EncColumns, Count: len(r.entries[at].All), MinTime: first, MaxTime: last}.WithList(r.set.lists[row.reader], position)
 			position++
 		}
 	}
@@ -219,7 +218,7 @@ func (r *ColumnReader) placesOf(reader int, entries []entry) {
 func (r *ColumnReader) addRow(i int, row []byte, from source, start int64, list int) (err error) {
 	at := len(r.arena)
 	r.arena = append(r.arena, row...)
-	r.decoded, err = chunks.DecodeList(r.decoded[:0], r.arena[at:len(r.arena):len(r.arena)], start, list)
+	r.decoded, err = chunks.DecodeList(r.decoded[:0], r.arena[at:], start, list)
 	to := &r.rows[r.places[i].entry]
 	for _, c := range r.decoded {
 		from.Chunk = c

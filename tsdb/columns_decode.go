@@ -2,9 +2,9 @@ package tsdb
 
 import (
 	"slices"
-	"sort"
 
 	"github.com/varve-db/varve/chunks"
+	"github.com/varve-db/varve/tsdb/block"
 )
 
 // overlapping returns how many sources from number from on overlap each other.
@@ -42,18 +42,22 @@ func (r *ColumnReader) decodeColumns(total int) (at int, err error) {
 		return 0, nil
 	}
 	values := r.values[:total]
-	r.pieces = r.pieces[:0]
-	started := false
-	n := 0
+	r.runs = r.runs[:0]
+	started, n := false, 0
 	for i := range r.sources {
 		s := &r.sources[i]
 		e := &r.entries[s.sealed]
-		end := n + len(e.Times)
+		end := n + len(e.All)
 		if err := r.cursors[s.reader].Values(values[n:end:end], e); err != nil {
 			return i, err
 		}
 		started = started || e.HasStarts
-		r.pieces = append(r.pieces, e.Times)
+		if facts := r.cursors[s.reader].Facts(); i == 0 {
+			r.out.Known = facts
+		} else {
+			r.out.Known = r.out.Known.Before(facts, values[n-1], values[n])
+		}
+		r.runs = append(r.runs, e)
 		n = end
 	}
 	var starts []int64
@@ -64,16 +68,22 @@ func (r *ColumnReader) decodeColumns(total int) (at int, err error) {
 		for i := range r.sources {
 			s := &r.sources[i]
 			e := &r.entries[s.sealed]
-			end := n + len(e.Times)
+			end := n + len(e.All)
 			if err := r.cursors[s.reader].Starts(starts[n:end:end], e); err != nil {
 				return i, err
 			}
 			n = end
 		}
 	}
-	r.out.Times, r.out.Values, r.out.Starts = r.times.concat(r.pieces), values, starts
-	r.trim()
-	r.out.Times = r.times.settle(r.out.Times)
+	times := block.Join(r.runs)
+	r.out.Times, r.out.Values, r.out.Starts = times.All, values, starts
+	if times.Every > 0 {
+		r.out.Every, r.out.First = times.Every, times.First
+	}
+	if r.sources[0].MinTime < r.set.mint || r.sources[len(r.sources)-1].MaxTime > r.set.maxt {
+		r.trim()
+	}
+	r.out.Times = r.times.settle(&r.out)
 	return 0, nil
 }
 
@@ -109,6 +119,9 @@ func (r *ColumnReader) decodeMixed(total int) (at int, err error) {
 
 // decodeGroup appends the samples of n sources that overlap each other.
 func (r *ColumnReader) decodeGroup(at, n int) error {
+	if s := &r.sources[at]; n == 1 && s.Encoding == chunks.EncFloat {
+		return r.appendFloats(s)
+	}
 	r.chunks = r.chunks[:0]
 	end := r.sources[at].MaxTime
 	for i := at; i < at+n; i++ {
@@ -130,12 +143,23 @@ func (r *ColumnReader) decodeGroup(at, n int) error {
 	return r.gatherer.Append(&r.out, r.chunks, r.set.mint, r.set.maxt)
 }
 
+// appendFloats appends a chunk of floats that overlaps nothing.
+func (r *ColumnReader) appendFloats(s *source) error {
+	times, values, err := chunks.DecodeFloats(r.out.Times, r.out.Values, s.Data, s.Count)
+	if err != nil {
+		return err
+	}
+	r.out.Times, r.out.Values = times, values
+	r.gatherer.Pass()
+	return nil
+}
+
 // appendSealed appends a run of sealed floats that overlaps nothing.
 func (r *ColumnReader) appendSealed(s *source) error {
 	e, out := &r.entries[s.sealed], &r.out
 	c := r.cursors[s.reader]
 	n := len(out.Values)
-	values := slices.Grow(out.Values, len(e.Times))[:n+len(e.Times)]
+	values := slices.Grow(out.Values, len(e.All))[:n+len(e.All)]
 	if err := c.Values(values[n:], e); err != nil {
 		return err
 	}
@@ -148,7 +172,7 @@ func (r *ColumnReader) appendSealed(s *source) error {
 		out.Starts = starts[:len(values)]
 	}
 	out.Values = values
-	out.Times = append(out.Times, e.Times...)
+	out.Times = append(out.Times, e.All...)
 	r.gatherer.Pass()
 	return nil
 }
@@ -156,18 +180,18 @@ func (r *ColumnReader) appendSealed(s *source) error {
 // materialize decodes a run of sealed floats into memory of its own.
 func (r *ColumnReader) materialize(s *source) error {
 	e := &r.entries[s.sealed]
-	values := make([]float64, len(e.Times))
+	values := make([]float64, len(e.All))
 	if err := r.cursors[s.reader].Values(values, e); err != nil {
 		return err
 	}
 	var starts []int64
 	if e.HasStarts {
-		starts = make([]int64, len(e.Times))
+		starts = make([]int64, len(e.All))
 		if err := r.cursors[s.reader].Starts(starts, e); err != nil {
 			return err
 		}
 	}
-	s.Times, s.Values, s.Starts = e.Times, values, starts
+	s.Times, s.Values, s.Starts = e.All, values, starts
 	return nil
 }
 
@@ -180,12 +204,15 @@ func (r *ColumnReader) trim() {
 		c.Starts = slices.Grow(c.Starts, n-before)[:n]
 		clear(c.Starts[before:])
 	}
-	if n == 0 || c.Times[0] >= r.set.mint && c.Times[n-1] <= r.set.maxt {
+	if n == 0 {
 		return
 	}
-	from := sort.Search(n, func(i int) bool { return c.Times[i] >= r.set.mint })
-	to := from + sort.Search(n-from, func(i int) bool { return c.Times[from+i] > r.set.maxt })
+	from, to := c.Within(r.set.mint, r.set.maxt)
+	if from == 0 && to == n {
+		return
+	}
 	c.Times, c.Values = c.Times[from:to:to], c.Values[from:to:to]
+	c.First += int64(from) * c.Every
 	if len(c.Starts) > 0 {
 		c.Starts = c.Starts[from:to:to]
 	}

@@ -130,10 +130,10 @@ func (r *ColumnReader) lastOfSealed(reader int, ordinal uint32, n *newest) error
 	}
 	for at := len(r.entries) - 1; at >= 0; at-- {
 		e := &r.entries[at]
-		if e.Times[0] > n.to || !n.wants(e.Times[len(e.Times)-1]) {
+		if first, last := e.Span(); first > n.to || !n.wants(last) {
 			continue
 		}
-		if err := r.chargeBytes(int64(len(e.Times)) * 8); err != nil {
+		if err := r.chargeBytes(int64(len(e.All)) * 8); err != nil {
 			return err
 		}
 		if err := r.lastOfEntry(c, e, n); err != nil {
@@ -145,29 +145,30 @@ func (r *ColumnReader) lastOfSealed(reader int, ordinal uint32, n *newest) error
 
 // lastOfEntry takes in the newest of a run of sealed floats.
 func (r *ColumnReader) lastOfEntry(c *block.SealedCursor, e *block.SealedEntry, n *newest) error {
-	at := len(e.Times) - 1
-	if e.Times[at] > n.to {
-		at = sort.Search(at, func(k int) bool { return e.Times[k] > n.to }) - 1
+	at := e.UpTo(n.to) - 1
+	if at < 0 {
+		return nil
 	}
-	if at < 0 || !n.wants(e.Times[at]) {
+	t := e.At(at)
+	if !n.wants(t) {
 		return nil
 	}
 	const few = 16 // values that are decoded at once
-	if len(e.Times) > few {
+	if len(e.All) > few {
 		info, err := c.Info(e)
 		if err != nil {
 			return err
 		}
-		if bits, ok := knownBits(info, at, len(e.Times)); ok {
-			n.add(e.Times[at], bits)
+		if bits, ok := knownBits(info, at, len(e.All)); ok {
+			n.add(t, bits)
 			return nil
 		}
 	}
-	r.values = slices.Grow(r.values[:0], len(e.Times))[:len(e.Times)]
+	r.values = slices.Grow(r.values[:0], len(e.All))[:len(e.All)]
 	if err := c.Values(r.values, e); err != nil {
 		return err
 	}
-	n.add(e.Times[at], math.Float64bits(r.values[at]))
+	n.add(t, math.Float64bits(r.values[at]))
 	return nil
 }
 

@@ -28,6 +28,9 @@ func flatten(c *chunks.Columns) ([]chunks.Sample, error) {
 	if len(c.Times) != len(c.Values) || len(c.Starts) > 0 && len(c.Starts) != len(c.Times) {
 		return nil, fmt.Errorf("%d times, %d values, %d starts", len(c.Times), len(c.Values), len(c.Starts))
 	}
+	if err := checkClaims(c); err != nil {
+		return nil, err
+	}
 	for i, t := range c.Times {
 		s := chunks.Sample{Time: t, Bits: math.Float64bits(c.Values[i])}
 		if len(c.Starts) > 0 {

@@ -4,17 +4,16 @@ import (
 	"slices"
 	"unsafe"
 
-	"github.com/varve-db/varve/tsdb/block"
+	"github.com/varve-db/varve/chunks"
 )
 
 // sharedTimes hands out timestamps: equal ones that follow each other as one
 // slice. What it has handed out it never changes.
 type sharedTimes struct {
 	last    []int64 // handed out
+	every   int64   // their distance and the first, 0 if it differs or is not known
+	first   int64
 	scratch []int64 // to decode into
-	shared  *block.TimesCache
-	pieces  [][]int64 // that were joined last
-	joined  []int64
 
 	known     map[timesSketch][]int64 // given away
 	knownHeld int
@@ -26,24 +25,6 @@ type timesSketch struct {
 	first, middle, last int64
 }
 
-// same reports whether two slices, which are not empty, are the same memory.
-func same(a, b []int64) bool {
-	return len(a) == len(b) && unsafe.SliceData(a) == unsafe.SliceData(b)
-}
-
-// concat returns pieces, which never change, one after the other. Equal pieces
-// give the very same slice.
-func (s *sharedTimes) concat(pieces [][]int64) []int64 {
-	if len(pieces) == 1 {
-		return pieces[0]
-	}
-	if !slices.EqualFunc(s.pieces, pieces, same) {
-		s.pieces = append(s.pieces[:0], pieces...)
-		s.joined = s.shared.Join(pieces)
-	}
-	return s.joined
-}
-
 // timesCacheBytes bounds the decoded timestamps of sealed generations that a
 // database keeps for all its readers; knownTimesMax the timestamps of other
 // samples that one reader keeps.
@@ -52,24 +33,31 @@ const (
 	knownTimesMax   = 2 << 20
 )
 
-// settle returns the slice handed out last, if times are equal to it.
-func (s *sharedTimes) settle(times []int64) []int64 {
-	if len(times) == 0 {
-		return times
+// settle returns the slice handed out last, if the times of c are equal to it.
+func (s *sharedTimes) settle(c *chunks.Columns) []int64 {
+	if len(c.Times) == 0 {
+		return c.Times
 	}
-	if !s.repeats(times) {
-		s.last = times
+	if !s.repeats(c) {
+		s.last, s.every, s.first = c.Times, c.Every, c.First
 	}
 	return s.last
 }
 
-// repeats reports whether times are those handed out last.
-func (s *sharedTimes) repeats(times []int64) bool {
-	n := len(times)
-	if n != len(s.last) || times[0] != s.last[0] || times[n-1] != s.last[n-1] {
+// repeats reports whether the times of c, of which there are some, are those handed
+// out last.
+func (s *sharedTimes) repeats(c *chunks.Columns) bool {
+	n := len(c.Times)
+	switch {
+	case n != len(s.last):
 		return false
+	case unsafe.SliceData(c.Times) == unsafe.SliceData(s.last):
+		return true
+	case c.Every != 0 && s.every != 0:
+		return c.Every == s.every && c.First == s.first
+	default:
+		return c.Times[0] == s.last[0] && c.Times[n-1] == s.last[n-1] && slices.Equal(c.Times, s.last)
 	}
-	return unsafe.SliceData(times) == unsafe.SliceData(s.last) || slices.Equal(times, s.last)
 }
 
 // buffer returns an empty slice with room for n timestamps.
@@ -88,18 +76,18 @@ func (s *sharedTimes) keep(times []int64) []int64 {
 	if n == 0 {
 		return times
 	}
-	if s.repeats(times) {
+	if s.repeats(&chunks.Columns{Times: times}) {
 		return s.last
 	}
 	key := timesSketch{n, times[0], times[n/2], times[n-1]}
 	if known := s.known[key]; known != nil && slices.Equal(known, times) {
-		s.last = known
+		s.last, s.every, s.first = known, 0, 0
 		return known
 	}
 	if s.knownHeld += cap(s.scratch); s.known == nil || s.knownHeld > knownTimesMax {
 		s.known, s.knownHeld = map[timesSketch][]int64{}, cap(s.scratch)
 	}
 	s.known[key] = times
-	s.last, s.scratch = times, nil
+	s.last, s.every, s.first, s.scratch = times, 0, 0, nil
 	return times
 }

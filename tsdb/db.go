@@ -49,7 +49,8 @@ type Options struct {
 	// AheadMax is how far ahead of the clock a sample may be. Default 10 min.
 	AheadMax time.Duration
 	// EpochAgeMax and EpochBytesMax say when an epoch is frozen to be flushed.
-	// Defaults 10 min and 256 MiB.
+	// Defaults 10 min and 256 MiB. One whose samples come much faster than the
+	// clock goes is frozen earlier.
 	EpochAgeMax   time.Duration
 	EpochBytesMax int64
 	// EpochPartitionsMax bounds the partitions that one epoch may touch.
@@ -58,6 +59,8 @@ type Options struct {
 	// BacklogMax bounds the frozen epochs that wait to be flushed; beyond it
 	// Append returns ErrBacklog. Default 4.
 	BacklogMax int
+	// Quota bounds the series of tenants; nil: nothing does.
+	Quota Quota
 	// Yield is called by work that nobody waits for, such as seals that are due,
 	// every few milliseconds. It may pause for queries that run meanwhile, some
 	// milliseconds at a time: a seal waits no longer than it works. Its error
@@ -150,6 +153,7 @@ type views struct {
 	damaged map[damage]struct{}
 
 	times *block.TimesCache // of sealed generations
+	facts *block.Facts      // of sealed generations
 	// unreadable are the generations whose summaries could not be read at the
 	// start. They are left as they are; answers about their time say so.
 	unreadable []block.ID
@@ -164,6 +168,7 @@ type maintenance struct {
 	// how far the running one is. sealMu does not guard them.
 	sealsWanted atomic.Int64
 	sealing     sealProgress
+	deletions   deletions
 
 	flushMu     sync.Mutex // one flush at a time
 	generations openGenerations
@@ -216,8 +221,8 @@ func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
 	}
 	db := &DB{
 		store: full, options: o, log: o.Log,
-		table:       index.New(index.Options{Seed: o.Random()}),
-		views:       views{damaged: map[damage]struct{}{}, alive: map[uint64]struct{}{}, times: block.NewTimesCache(timesCacheBytes)},
+		table:       index.New(index.Options{Seed: o.Random(), Now: o.Now}),
+		views:       views{damaged: map[damage]struct{}{}, alive: map[uint64]struct{}{}, times: block.NewTimesCache(timesCacheBytes), facts: block.NewFacts(factsBytes)},
 		maintenance: maintenance{wake: make(chan struct{}, 1), lastSeal: map[partition]time.Time{}, sealRests: map[partition]time.Time{}},
 	}
 	db.SetRetention(o.Retention)
@@ -258,7 +263,7 @@ func (db *DB) Close() error {
 	return nil
 }
 
-// Run freezes and flushes epochs as they grow old or large, until ctx ends.
+// Run freezes and flushes epochs as they fall due, until ctx ends.
 func (db *DB) Run(ctx context.Context) error {
 	tick := time.NewTicker(min(time.Second, db.options.EpochAgeMax))
 	defer tick.Stop()
@@ -280,13 +285,12 @@ func (db *DB) Run(ctx context.Context) error {
 }
 
 // Step does what is due at the present time of the clock: it freezes the epoch
-// if it is old or large, and flushes what is frozen.
+// if it is old, large or ahead of the clock, and flushes what is frozen.
 func (db *DB) Step(ctx context.Context) error {
 	db.epochMu.RLock()
 	open := db.epoch
 	db.epochMu.RUnlock()
-	age := db.options.Now().Sub(open.opened)
-	if open.sequence.Load() > 0 && (age >= db.options.EpochAgeMax || open.Bytes() >= db.options.EpochBytesMax) {
+	if open.sequence.Load() > 0 && open.state(db.options.Now()).due(&db.options) {
 		db.freeze()
 	}
 	return db.flushFrozen(ctx)

@@ -95,7 +95,8 @@ func (db *DB) oldestEpoch() uint64 {
 // part is what an epoch holds of a partition.
 type part struct {
 	partition
-	refs []index.Ref
+	refs   []index.Ref
+	spread head.Spread
 }
 
 // split finds the partitions that the epoch touches, in key order, with the
@@ -144,6 +145,7 @@ func (db *DB) split(e *head.Epoch) ([]*part, error) {
 				parts[p.partition] = p
 			}
 			p.refs = append(p.refs, s.Ref)
+			p.spread.Add(s, start, start+width)
 		}
 		return nil
 	})
@@ -211,11 +213,14 @@ func (f *flusher) commit(ctx context.Context, parts []*part) error {
 	if err := db.store.Ingest(ctx, tables); err != nil {
 		return err
 	}
+	now := db.options.Now()
 	db.swapView(func(v *view) {
-		for _, g := range f.done {
+		for i, g := range f.done {
 			published := g.Generation
 			published.Flushes = slices.Clone(published.Flushes)
-			v.setGeneration(published)
+			held := v.setGeneration(published)
+			held.gathered += parts[i].spread.Average()
+			held.flushed = now
 		}
 		kept := v.epochs[:0]
 		for _, e := range v.epochs {

@@ -17,8 +17,8 @@ type metrics struct {
 	refusals                                *prometheus.CounterVec
 	conflicts, flushSamples, flushBytes     prometheus.Counter
 	flushes, flushSeries, dropped, damaged  prometheus.Counter
-	sealFailures, sealSamples               prometheus.Counter
-	sealIn, sealOut                         prometheus.Counter
+	seals                                   struct{ failures, samples, in, out prometheus.Counter }
+	deletes                                 struct{ samples, bytes prometheus.Counter }
 	flushSeconds, sealSeconds               prometheus.Histogram
 }
 
@@ -49,10 +49,12 @@ func newMetrics(db *DB, r prometheus.Registerer) *metrics {
 	m.flushSeries = counter("flushed_new_series_total", "Series whose labels were written into a generation.")
 	m.dropped = counter("dropped_generations_total", "Generations dropped by retention.")
 	m.damaged = counter("damaged_rows_total", "Flushes and indexes found damaged and left out of answers.")
-	m.sealFailures = counter("seal_failures_total", "Seals that failed.")
-	m.sealSamples = counter("sealed_samples_total", "Samples written into sealed generations.")
-	m.sealIn = counter("seal_read_bytes_total", "Bytes of chunks that seals read.")
-	m.sealOut = counter("seal_written_bytes_total", "Bytes of chunks and timestamps that seals wrote.")
+	m.seals.failures = counter("seal_failures_total", "Seals that failed.")
+	m.seals.samples = counter("sealed_samples_total", "Samples written into sealed generations.")
+	m.seals.in = counter("seal_read_bytes_total", "Bytes of chunks that seals read.")
+	m.seals.out = counter("seal_written_bytes_total", "Bytes of chunks and timestamps that seals wrote.")
+	m.deletes.samples = counter("deleted_samples_total", "Samples deleted on request.")
+	m.deletes.bytes = counter("deleted_bytes_total", "Bytes of chunks and timestamps that deletions freed.")
 	m.sealSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "varve_tsdb_seal_seconds", Help: "Time that sealing a partition took.", Buckets: prometheus.ExponentialBuckets(0.01, 4, 9),
 	})
@@ -64,6 +66,7 @@ func newMetrics(db *DB, r prometheus.Registerer) *metrics {
 	gauge("series_in_memory", "Series that are in memory.", func() float64 { return float64(db.table.Len()) })
 	gauge("head_samples", "Samples that wait to be flushed.", func() float64 { n, _ := db.unflushed(); return float64(n) })
 	gauge("head_bytes", "Memory of the epochs.", func() float64 { _, n := db.unflushed(); return float64(n) })
+	gauge("facts_cache_bytes", "Values of labels, times of newest samples and selections of sealed generations that are kept.", func() float64 { return float64(db.facts.Bytes()) })
 	gauge("times_cache_bytes", "Decoded timestamps of sealed generations that are kept.", func() float64 { return float64(db.times.Bytes()) })
 	gauge("frozen_epochs", "Epochs that wait to be flushed.", func() float64 { return float64(max(0, db.frozen())) })
 	gauge("epoch_age_seconds", "Age of the epoch that takes appends.", db.epochSeconds)
@@ -75,6 +78,12 @@ func newMetrics(db *DB, r prometheus.Registerer) *metrics {
 		}
 	}
 	return m
+}
+
+// deleted counts a deletion.
+func (m *metrics) deleted(r *DeletionReport) {
+	m.deletes.samples.Add(float64(r.Samples))
+	m.deletes.bytes.Add(float64(max(r.BytesFreed, 0)))
 }
 
 // addSealing adds what tells how far the running seal is. All are 0 when none runs.
@@ -132,9 +141,9 @@ func (m *metrics) flushed(f *flusher, took time.Duration) {
 }
 
 func (m *metrics) sealed(r *SealReport) {
-	m.sealSamples.Add(float64(r.Samples))
-	m.sealIn.Add(float64(r.BytesIn))
-	m.sealOut.Add(float64(r.BytesOut))
+	m.seals.samples.Add(float64(r.Samples))
+	m.seals.in.Add(float64(r.BytesIn))
+	m.seals.out.Add(float64(r.BytesOut))
 	m.conflicts.Add(float64(r.Conflicts))
 	m.sealSeconds.Observe(r.Took.Seconds())
 }

@@ -170,7 +170,12 @@ func (q *Querier) readerValues(r *generationReader, name string, ms []*labels.Ma
 	if err != nil {
 		return err
 	}
-	const fewSeries = 4096
+	const oneByOne, fewSeries = 128, 4096
+	if len(pending) == 0 && found.GetCardinality() > oneByOne {
+		if ok, err := r.ValuesWithin(name, found, values); ok || err != nil {
+			return err
+		}
+	}
 	if len(pending) > 0 || found.GetCardinality() <= fewSeries {
 		return r.Labels(found.ToArray(), func(_ int, ls series.Labels) error {
 			if value := ls.Get(name); len(value) > 0 && block.Accepts(pending, ls) {

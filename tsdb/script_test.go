@@ -68,6 +68,10 @@ func (s *script) run(d *datadriven.TestData) (string, error) {
 		return s.seal(ctx)
 	case "drop": // before=D
 		return "", s.db.DropBefore(ctx, s.time(s.arg(d, "before", "")))
+	case "delete": // tenant=N from=D to=D; a selector a line
+		return s.delete(d)
+	case "deletions": // tenant=N
+		return s.deletions(d)
 	case "select": // tenant=N from=D to=D; a selector
 		return s.selectSamples(d)
 	case "labels": // tenant=N
@@ -223,6 +227,34 @@ func formatSamples(samples []chunks.Sample) (out string) {
 		}
 	}
 	return out
+}
+
+func (s *script) delete(d *datadriven.TestData) (string, error) {
+	del := Deletion{Tenant: s.tenant(d), Min: math.MinInt64, Max: math.MaxInt64}
+	if from := s.arg(d, "from", ""); from != "" {
+		del.Min = s.time(from)
+	}
+	if to := s.arg(d, "to", ""); to != "" {
+		del.Max = s.time(to)
+	}
+	for _, line := range strings.Split(strings.TrimSpace(d.Input), "\n") {
+		ms, err := parser.NewParser(parser.Options{}).ParseMetricSelector(line)
+		if err != nil {
+			return "", err
+		}
+		del.Selectors = append(del.Selectors, ms)
+	}
+	r, err := s.db.Delete(context.Background(), del)
+	return fmt.Sprintf("%s: %d samples of %d series in %d partitions\n", r.State, r.Samples, r.Series, r.Partitions), err
+}
+
+func (s *script) deletions(d *datadriven.TestData) (string, error) {
+	list, err := s.db.Deletions(s.tenant(d))
+	var out strings.Builder
+	for _, r := range list {
+		fmt.Fprintf(&out, "%s %s %s: %d samples\n", r.Asked.Sub(scriptOrigin), strings.Join(r.Selectors, " "), r.State, r.Samples)
+	}
+	return out.String(), err
 }
 
 func (s *script) labels(d *datadriven.TestData) (string, error) {

@@ -60,9 +60,12 @@ func (db *DB) Seal(ctx context.Context) ([]SealReport, error) {
 	return reports, failed
 }
 
+// sealLook is how often RunSeals looks whether something is due.
+const sealLook = 5 * time.Second
+
 // RunSeals seals partitions as they become due, until ctx ends.
 func (db *DB) RunSeals(ctx context.Context) error {
-	tick := time.NewTicker(time.Minute)
+	tick := time.NewTicker(sealLook)
 	defer tick.Stop()
 	for {
 		select {
@@ -118,7 +121,7 @@ func (db *DB) sealPartition(ctx context.Context, plan sealPlan) (SealReport, err
 	defer db.release(v)
 	s := sealer{db: db, id: id, report: &report, pace: pace{started: started, logged: started, background: plan.due}}
 	for _, g := range v.generations {
-		if g.ID.Tenant == p.tenant && g.ID.Start == p.start && (plan.all || g.Flushes[0].Sealed == nil) {
+		if g.partition() == p && (plan.all || g.Flushes[0].Sealed == nil) {
 			s.inputs = append(s.inputs, sealInput{Reader: block.NewReader(db.store, g.Generation), held: g})
 		}
 	}
@@ -139,7 +142,7 @@ func (db *DB) sealPartition(ctx context.Context, plan sealPlan) (SealReport, err
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			db.metrics.sealFailures.Inc()
+			db.metrics.seals.failures.Inc()
 			db.sealRests[p] = started.Add(sealRetry)
 		}
 		return report, fmt.Errorf("seal %s: %w", id, err)
@@ -176,33 +179,62 @@ func (db *DB) commitSeal(ctx context.Context, s *sealer, sealed block.Generation
 	if err := db.store.Ingest(ctx, s.tables); err != nil {
 		return err
 	}
+	return db.switchTo(ctx, []sealResult{{s, sealed}}, func(*kv.Batch) {})
+}
+
+// sealResult is a generation that is in the store and to take the place of a
+// sealer's inputs.
+type sealResult struct {
+	sealer     *sealer
+	generation block.Generation
+}
+
+// switchTo switches from the inputs of all results to the results, in one synced
+// batch, to which more may add. It returns errDropped if retention has dropped all
+// of them.
+func (db *DB) switchTo(ctx context.Context, results []sealResult, more func(*kv.Batch)) error {
 	db.dropMu.Lock()
 	defer db.dropMu.Unlock()
-	if sealed.ID.Start+db.options.Width.Milliseconds() <= db.horizon.Load() {
-		lower, upper := sealed.ID.Span()
-		return errors.Join(errDropped, db.store.Excise(ctx, lower, upper))
-	}
 	var batch kv.Batch
-	sealed.AddSummary(&batch)
-	for _, in := range s.inputs {
-		in.held.DeleteSummaries(&batch)
+	kept := results[:0:0]
+	for _, r := range results {
+		if r.generation.ID.Start+db.options.Width.Milliseconds() <= db.horizon.Load() {
+			lower, upper := r.generation.ID.Span()
+			if err := db.store.Excise(ctx, lower, upper); err != nil {
+				return err
+			}
+			continue
+		}
+		kept = append(kept, r)
+		r.generation.AddSummary(&batch)
+		for _, in := range r.sealer.inputs {
+			in.held.DeleteSummaries(&batch)
+		}
 	}
+	if len(kept) == 0 {
+		return errDropped
+	}
+	more(&batch)
 	if err := db.store.Apply(&batch, kv.Sync); err != nil {
 		return err
 	}
 	gone, written := map[block.ID]bool{}, map[uint64]bool{}
-	for _, in := range s.inputs {
-		in.held.dropped.Store(true)
-		gone[in.held.ID] = true
-		for _, f := range in.held.Flushes {
-			written[f.Epoch] = true
+	for _, r := range kept {
+		for _, in := range r.sealer.inputs {
+			in.held.dropped.Store(true)
+			gone[in.held.ID] = true
+			for _, f := range in.held.Flushes {
+				written[f.Epoch] = true
+			}
 		}
 	}
 	db.swapView(func(v *view) {
 		// A flushed epoch that is kept for reading would be read twice now.
 		v.epochs = slices.DeleteFunc(v.epochs, func(e *heldEpoch) bool { return e.flushed && written[e.ID] })
 		v.generations = slices.DeleteFunc(v.generations, func(g *heldGeneration) bool { return gone[g.ID] })
-		v.setGeneration(sealed)
+		for _, r := range kept {
+			v.setGeneration(r.generation)
+		}
 	})
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 
 // BenchmarkSealWholeStore appends captured metrics scrape by scrape, flushing
 // every ten minutes, seals, and reports the bytes a sample takes in the store
-// before and after, index included, and the time a sample takes to seal. The
-// captures are in the folder VARVE_DATA.
+// before and after, index included, and the time and the processor time that a
+// sample takes to seal. The captures are in the folder VARVE_DATA.
 func BenchmarkSealWholeStore(b *testing.B) {
 	folder := os.Getenv("VARVE_DATA")
 	if folder == "" {
@@ -56,10 +56,12 @@ func sealCapture(b *testing.B, capture []bench.Captured) {
 	defer db.Close()
 	samples := appendCapture(b, db, capture)
 	flushed := partitionBytes(b, db)
+	before := cpuTime()
 	reports, err := db.Seal(ctx)
 	if err != nil {
 		b.Fatal(err)
 	}
+	processor := cpuTime() - before
 	var took time.Duration
 	var chunkBytes, count uint64
 	for _, r := range reports {
@@ -72,6 +74,7 @@ func sealCapture(b *testing.B, capture []bench.Captured) {
 	b.ReportMetric(float64(sealed)/float64(samples), "sealedB/sample")
 	b.ReportMetric(float64(chunkBytes)/float64(samples), "columnB/sample")
 	b.ReportMetric(float64(took.Nanoseconds())/float64(count), "seal-ns/sample")
+	b.ReportMetric(float64(processor.Nanoseconds())/float64(count), "seal-CPU-ns/sample")
 }
 
 func partitionBytes(b *testing.B, db *DB) (n uint64) {

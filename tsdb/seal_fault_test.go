@@ -349,7 +349,7 @@ func TestSealRestsAfterDamage(t *testing.T) {
 	setRow(t, store, key, whole[:len(whole)-1])
 
 	now = now.Add(24 * time.Hour) // both are closed
-	failures := func() float64 { return counterValue(t, db.metrics.sealFailures) }
+	failures := func() float64 { return counterValue(t, db.metrics.seals.failures) }
 	states := func() (out string) {
 		for _, b := range mustBlocks(t, db) {
 			out += b.State + " "

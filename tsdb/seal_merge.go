@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/RoaringBitmap/roaring/v2"
+
 	"github.com/varve-db/varve/chunks"
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/series"
@@ -17,8 +19,8 @@ import (
 // What a seal holds in memory. It is one goroutine, there is one at a time, and
 // none of this grows with the number of samples:
 //
-//   - the label sets of one metric at a time, see sealMetric: for a fleet some
-//     60 bytes a series of the largest metric;
+//   - the label sets of one metric at a time, or of a block of small ones, see
+//     sealMetric: for a fleet some 60 bytes a series of the largest metric;
 //   - the samples of neighbouring series, at most sealBlockSamples: 32 MiB, or
 //     one series if that has more;
 //   - the timestamp columns of the inputs that were decoded last, 32 MiB, and the
@@ -41,6 +43,7 @@ type sealer struct {
 	tables []kv.Table
 	report *SealReport
 	pace   pace
+	erase  *erasure // takes samples out, if not nil
 
 	block  int // series that are read together
 	metric sealMetric
@@ -114,7 +117,7 @@ func (s *sealer) counters() (all []block.CounterRange) {
 	return all
 }
 
-// run writes all series in order, metric by metric.
+// run writes all series in order, metric by metric, small ones together.
 func (s *sealer) run(ctx context.Context) (block.Generation, error) {
 	names := map[string]struct{}{"": {}}
 	for _, in := range s.inputs {
@@ -122,13 +125,15 @@ func (s *sealer) run(ctx context.Context) (block.Generation, error) {
 			return block.Generation{}, err
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(names)) {
+	for rest := slices.Sorted(maps.Keys(names)); len(rest) > 0; {
 		if err := s.step(ctx); err != nil {
 			return block.Generation{}, err
 		}
-		if err := s.findMetric(name); err != nil {
+		n, err := s.findMetrics(rest)
+		if err != nil {
 			return block.Generation{}, err
 		}
+		rest = rest[n:]
 		if err := s.addMetric(ctx); err != nil {
 			return block.Generation{}, err
 		}
@@ -146,33 +151,45 @@ func (s *sealer) goOn(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// findMetric finds the series of a metric and puts them in the order of the result.
-func (s *sealer) findMetric(name string) error {
-	lists := make([][]uint32, len(s.inputs))
-	total := 0
-	for i, in := range s.inputs {
-		found, err := in.Metric(name)
-		if err != nil {
-			return err
+// findMetrics finds the series of the first metrics of names, as many as it takes
+// to fill a block, and puts them in the order of the result. It returns how many
+// metrics it took.
+func (s *sealer) findMetrics(names []string) (taken int, err error) {
+	sets := make([]*roaring.Bitmap, len(s.inputs))
+	for largest := uint64(0); taken < len(names) && largest < uint64(s.block); taken++ {
+		for i, in := range s.inputs {
+			found, err := in.Metric(names[taken])
+			if err != nil {
+				return 0, err
+			}
+			if taken == 0 {
+				sets[i] = found
+			} else {
+				sets[i].Or(found)
+			}
+			largest = max(largest, sets[i].GetCardinality())
 		}
-		lists[i] = found.ToArray()
-		total += len(lists[i])
 	}
-	s.metric.reset(total)
+	total := uint64(0)
+	for _, set := range sets {
+		total += set.GetCardinality()
+	}
+	s.metric.reset(int(total))
 	for i, in := range s.inputs {
-		err := in.Labels(lists[i], func(at int, ls series.Labels) error {
-			s.metric.add(i, lists[i][at], ls)
+		ordinals := sets[i].ToArray()
+		err := in.Labels(ordinals, func(at int, ls series.Labels) error {
+			s.metric.add(i, ordinals[at], ls)
 			return nil
 		})
 		if err != nil {
-			return err
+			return 0, err
 		}
 	}
 	s.metric.sort()
-	return nil
+	return taken, nil
 }
 
-// addMetric writes the series of the metric, a block at a time.
+// addMetric writes the series that were found, a block at a time.
 func (s *sealer) addMetric(ctx context.Context) error {
 	m := &s.metric
 	var ends []int // of the members of each series of the block
@@ -221,6 +238,10 @@ func (s *sealer) addBlock(ctx context.Context, list []sealMember, ends []int) er
 			return err
 		}
 		s.report.Conflicts += s.columns.Conflicts
+		if s.erase != nil {
+			s.labels = s.metric.appendLabels(s.labels[:0], first)
+			s.exemplars[at] = s.erase.from(s.labels, &s.columns, s.exemplars[at])
+		}
 		if s.columns.Len() > 0 || len(s.exemplars[at]) > 0 {
 			sortExemplars(s.exemplars[at])
 			s.labels = s.metric.appendLabels(s.labels[:0], first)

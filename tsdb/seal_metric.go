@@ -8,17 +8,16 @@ import (
 	"github.com/varve-db/varve/tsdb/block"
 )
 
-// sealMetric holds the label sets of one metric in all inputs, as numbers of
-// label pairs: the series of a fleet repeat their pairs, and one metric may have
-// most of the series there are. A set takes four bytes a label and 24 more,
-// however many inputs have it that often.
+// sealMetric holds the label sets of one metric, or of a few small ones, in all
+// inputs, as numbers of label pairs: the series of a fleet repeat their pairs, and
+// one metric may have most of the series there are. A set takes four bytes a label
+// and 24 more, however many inputs have it that often.
 type sealMetric struct {
 	pairs  []string // encoded, by number; by rank once sorted
 	number map[string]uint32
-	ids    []uint32 // of all members, one after the other
+	ids    []uint32 // of all members, one after the other; of a set the name comes first
 	all    []sealMember
-	name   string // encoded pair of the metric's name
-	bounds uint32 // ranks below are of label le
+	bounds uint32 // ranks below, but that of the absent name, are of label le
 }
 
 // sealMember is a series of one input.
@@ -38,7 +37,7 @@ func (m *sealMetric) reset(n int) {
 	clear(m.number)
 	clear(m.pairs)
 	m.pairs, m.ids, m.all = m.pairs[:0], m.ids[:0], slices.Grow(m.all[:0], n)
-	m.name, m.bounds = "", 0
+	m.bounds = 0
 }
 
 // add adds a series of an input; inputs come one after the other.
@@ -48,7 +47,9 @@ func (m *sealMetric) add(input int, ordinal uint32, ls series.Labels) {
 	if n := len(m.all); n > 0 {
 		previous = m.ids[m.all[n-1].at:]
 	}
-	for i := 0; len(ls) > 0; i++ {
+	m.ids = append(m.ids, 0) // for the name
+	var metric series.Labels
+	for i := 1; len(ls) > 0; i++ {
 		name, _, rest, ok := ls.CutPair()
 		if !ok {
 			break // Reader.Labels has checked the set
@@ -56,9 +57,7 @@ func (m *sealMetric) add(input int, ordinal uint32, ls series.Labels) {
 		pair := ls[:len(ls)-len(rest)]
 		ls = rest
 		if string(name) == series.MetricName {
-			if m.name != string(pair) {
-				m.name = string(pair)
-			}
+			metric = pair
 			i--
 			continue
 		}
@@ -68,6 +67,11 @@ func (m *sealMetric) add(input int, ordinal uint32, ls series.Labels) {
 		} else {
 			m.ids = append(m.ids, m.numberOf(pair))
 		}
+	}
+	if len(previous) > 0 && m.pairs[previous[0]] == string(metric) {
+		m.ids[at] = previous[0]
+	} else {
+		m.ids[at] = m.numberOf(metric)
 	}
 	m.all = append(m.all, sealMember{at: at, pairs: uint32(len(m.ids) - at), input: uint32(input), ordinal: ordinal})
 }
@@ -108,10 +112,11 @@ func (m *sealMetric) sort() {
 		for j, id := range set {
 			set[j] = ranks[id]
 		}
-		for j, rank := range set {
+		others := set[1:]
+		for j, rank := range others {
 			if rank < m.bounds {
-				copy(set[j:], set[j+1:])
-				set[len(set)-1] = rank
+				copy(others[j:], others[j+1:])
+				others[len(others)-1] = rank
 				break
 			}
 		}
@@ -139,7 +144,8 @@ func (m *sealMetric) same(list []sealMember) int {
 func (m *sealMetric) appendLabels(dst []byte, s *sealMember) series.Labels {
 	set := m.set(s)
 	// The two pairs that are not in their places, in order of name.
-	moved := [2]string{m.name, ""}
+	moved := [2]string{m.pairs[set[0]], ""}
+	set = set[1:]
 	if n := len(set); n > 0 && set[n-1] < m.bounds {
 		moved[1] = m.pairs[set[n-1]]
 		set = set[:n-1]

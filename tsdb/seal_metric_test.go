@@ -40,7 +40,7 @@ func TestSealMetricOrder(t *testing.T) {
 	var m sealMetric
 	merged := 0
 	for round := range 300 {
-		name := []string{"requests", "a", ""}[round%3]
+		names := [][]string{{"requests"}, {"a"}, {""}, {"", "A", "a", "le", "requests"}}[round%4]
 		m.reset(r.IntN(10))
 		type member struct {
 			input   int
@@ -51,7 +51,10 @@ func TestSealMetricOrder(t *testing.T) {
 		for input := range 1 + r.IntN(4) {
 			known := map[string]bool{}
 			for ordinal := range uint32(r.IntN(60)) {
-				ls := metricOf(r, name)
+				ls := metricOf(r, names[r.IntN(len(names))])
+				if len(want) > 0 && r.IntN(4) == 0 {
+					ls = want[r.IntN(len(want))].labels // as an earlier input may have it
+				}
 				if known[string(ls)] {
 					continue // an input has a set once
 				}

@@ -3,6 +3,7 @@ package tsdb
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -26,6 +27,7 @@ func TestSealModel(t *testing.T) {
 		seeds = 2
 	}
 	var sealed, folded, multiSlice int
+	var deleted uint64
 	for i := range uint64(seeds) {
 		m := newSealModel(t, first+i)
 		for step := range 40 {
@@ -39,10 +41,11 @@ func TestSealModel(t *testing.T) {
 		sealed += m.sealed
 		folded += m.folded
 		multiSlice += m.multiSlice
+		deleted += m.deleted
 		m.close()
 	}
-	t.Logf("from seed %d: %d seals, %d of several generations, %d with slices", first, sealed, folded, multiSlice)
-	if sealed == 0 || folded == 0 || multiSlice == 0 {
+	t.Logf("from seed %d: %d seals, %d of several generations, %d with slices, %d samples deleted", first, sealed, folded, multiSlice, deleted)
+	if sealed == 0 || folded == 0 || multiSlice == 0 || deleted == 0 {
 		t.Errorf("the seeds did not cover what they should: %d, %d, %d", sealed, folded, multiSlice)
 	}
 }
@@ -63,6 +66,7 @@ type sealModel struct {
 	horizon   int64
 
 	sealed, folded, multiSlice int
+	deleted                    uint64
 }
 
 func newSealModel(t *testing.T, seed uint64) *sealModel {
@@ -135,6 +139,8 @@ func (m *sealModel) step() error {
 		return nil
 	case n < 16:
 		return m.drop()
+	case n < 17:
+		return m.delete()
 	default:
 		return m.checkSome()
 	}
@@ -229,6 +235,41 @@ func (m *sealModel) drop() error {
 		if err := db.DropBefore(context.Background(), m.horizon); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// delete deletes a random range of random series, in both databases and the map.
+func (m *sealModel) delete() error {
+	first := int64(10*dayMillis + 20*3_600_000)
+	from := first + m.r.Int64N(m.now.UnixMilli()-first+1)
+	d := Deletion{Tenant: series.TenantID(m.r.IntN(2)), Min: from, Max: from + m.r.Int64N(6*3_600_000)}
+	for range 1 + m.r.IntN(2) {
+		name, value := "instance", []string{"1", "[0-2]", ".*"}[m.r.IntN(3)]
+		if m.r.IntN(2) == 0 {
+			name, value = "__name__", fmt.Sprintf("metric_%d", m.r.IntN(4))
+		}
+		d.Selectors = append(d.Selectors, []*labels.Matcher{labels.MustNewMatcher(labels.MatchRegexp, name, value)})
+	}
+	counts := map[*DB]uint64{}
+	for _, db := range []*DB{m.sealing, m.plain} {
+		r, err := db.Delete(context.Background(), d)
+		if err != nil {
+			return err
+		}
+		counts[db] = r.Samples
+	}
+	if counts[m.sealing] != counts[m.plain] {
+		return fmt.Errorf("deleted %d samples and %d", counts[m.sealing], counts[m.plain])
+	}
+	m.deleted += counts[m.sealing]
+	for _, member := range m.fleet.members {
+		if member.tenant != d.Tenant || !slices.ContainsFunc(d.Selectors, func(ms []*labels.Matcher) bool { return ms[0].Matches(member.labels.Get(ms[0].Name)) }) {
+			continue
+		}
+		key := modelKey{member.tenant, member.labels.String()}
+		maps.DeleteFunc(m.truth[key], func(t int64, _ chunks.Sample) bool { return t >= d.Min && t <= d.Max })
+		maps.DeleteFunc(m.exemplars[key], func(x modelExemplar, _ bool) bool { return x.t >= d.Min && x.t <= d.Max })
 	}
 	return nil
 }

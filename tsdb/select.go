@@ -63,7 +63,7 @@ func (db *DB) Querier(tenant series.TenantID, mint, maxt int64) (*Querier, error
 			}
 		}
 		if len(r.flushes) > 0 {
-			r.Reader = block.NewReader(db.store, g.Generation)
+			r.Reader = block.NewReader(db.store, g.Generation).With(db.facts)
 			q.readers = append(q.readers, r)
 		}
 	}

@@ -3,6 +3,7 @@ package tsdb
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/prometheus/prometheus/model/labels"
 
@@ -11,11 +12,19 @@ import (
 	"github.com/varve-db/varve/tsdb/block"
 )
 
+// factsBytes bounds what is kept of sealed generations to find and count their series
+// again: for each label that is asked for, and for the newest samples, four bytes a
+// series, and the label sets of small selections.
+const factsBytes = 64 << 20
+
 // selectSeries finds the series that satisfy ms and may have samples in
 // [mint, maxt].
 func (q *Querier) selectSeries(ctx context.Context, mint, maxt int64, ms []*labels.Matcher) (*selection, error) {
 	b := selectionBuilder{q: q, ctx: ctx, budget: series.BudgetFrom(ctx)}
-	prepared := index.Prepare(ms)
+	prepared, text := index.Prepare(ms), ""
+	if len(q.readers) > 0 {
+		text = matchersText(ms)
+	}
 	for i := range q.readers {
 		if !slices.ContainsFunc(q.readers[i].flushes, func(f block.Summary) bool { return f.MinTime <= maxt && f.MaxTime >= mint }) {
 			continue
@@ -23,7 +32,7 @@ func (q *Querier) selectSeries(ctx context.Context, mint, maxt int64, ms []*labe
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if err := q.tolerate(b.addReader(i, prepared), q.readers[i].held.ID, damagedIndex); err != nil {
+		if err := q.tolerate(b.addReader(i, prepared, text), q.readers[i].held.ID, damagedIndex); err != nil {
 			return nil, err
 		}
 		b.endList()
@@ -60,6 +69,11 @@ func (b *selectionBuilder) add(ls series.Labels, e entry) (err error) {
 	if e.labels, err = b.arena.decode(ls); err != nil {
 		return err
 	}
+	return b.append(e)
+}
+
+// append adds an entry, which has its labels, to the list.
+func (b *selectionBuilder) append(e entry) error {
 	b.list = append(b.list, e)
 	if len(b.list)%chargeSeries == 0 {
 		if err := b.ctx.Err(); err != nil {
@@ -170,8 +184,22 @@ func (b *selectionBuilder) merge(x, y []entry) []entry {
 	return append(append(out, x...), y...)
 }
 
-func (b *selectionBuilder) addReader(reader int, ms []index.Matcher) error {
+// matchersText names matchers, as long as their order is the same.
+func matchersText(ms []*labels.Matcher) string {
+	var text strings.Builder
+	for _, m := range ms {
+		text.WriteString(m.String())
+		text.WriteByte(',')
+	}
+	return text.String()
+}
+
+// addReader adds the series of a generation; text stands for ms.
+func (b *selectionBuilder) addReader(reader int, ms []index.Matcher, text string) error {
 	r := &b.q.readers[reader]
+	if kept := r.Selected(text); kept != nil {
+		return b.addKept(reader, kept)
+	}
 	found, pending, err := r.Match(ms)
 	if err != nil {
 		return err
@@ -181,7 +209,7 @@ func (b *selectionBuilder) addReader(reader int, ms []index.Matcher) error {
 		b.list = make([]entry, 0, len(ordinals))
 	}
 	places := make([]rowPlace, len(ordinals)) // one allocation for all entries
-	return r.Labels(ordinals, func(i int, ls series.Labels) error {
+	err = r.Labels(ordinals, func(i int, ls series.Labels) error {
 		if i%4096 == 4095 {
 			if err := b.ctx.Err(); err != nil {
 				return err
@@ -193,6 +221,32 @@ func (b *selectionBuilder) addReader(reader int, ms []index.Matcher) error {
 		places[i] = rowPlace{reader, ordinals[i]}
 		return b.add(ls, entry{rows: places[i : i+1 : i+1]})
 	})
+	if err == nil && r.Keeps(len(b.list)) {
+		b.keep(r, text)
+	}
+	return err
+}
+
+// keep keeps the list, which is all that text selects of a generation.
+func (b *selectionBuilder) keep(r *generationReader, text string) {
+	s := &block.Selected{Ordinals: make([]uint32, len(b.list)), Labels: make([]labels.Labels, len(b.list))}
+	for i := range b.list {
+		s.Ordinals[i], s.Labels[i] = b.list[i].rows[0].ordinal, b.list[i].labels
+	}
+	r.Keep(text, s)
+}
+
+// addKept adds the series of a generation that were selected before.
+func (b *selectionBuilder) addKept(reader int, kept *block.Selected) error {
+	b.list = make([]entry, 0, len(kept.Ordinals))
+	places := make([]rowPlace, len(kept.Ordinals))
+	for i, ordinal := range kept.Ordinals {
+		places[i] = rowPlace{reader, ordinal}
+		if err := b.append(entry{labels: kept.Labels[i], rows: places[i : i+1 : i+1]}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sortedByTable is from how many series on the table sorts them, which ranks all

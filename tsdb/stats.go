@@ -2,6 +2,7 @@ package tsdb
 
 import (
 	"github.com/varve-db/varve/index"
+	"github.com/varve-db/varve/series"
 )
 
 // Stats describes the series in memory and the samples that wait to be flushed.
@@ -12,9 +13,19 @@ type Stats struct {
 	Bytes            int64 // of the epochs
 }
 
-// Stats returns figures about what is in memory, at most limit entries a list.
-func (db *DB) Stats(limit int) Stats {
-	s := Stats{Stats: db.table.Stats(limit), MinTime: 1}
+// SeriesByTenant counts the series in memory of each tenant.
+func (db *DB) SeriesByTenant() map[series.TenantID]int { return db.table.SeriesByTenant() }
+
+// Churn returns what series of a tenant came into memory in the last hour, at most
+// limit entries a list.
+func (db *DB) Churn(tenant series.TenantID, limit int) index.Churn {
+	return db.table.Churn(tenant, limit)
+}
+
+// Stats returns figures about a tenant's series in memory, at most limit entries a
+// list, and about the epochs of all tenants.
+func (db *DB) Stats(tenant series.TenantID, limit int) Stats {
+	s := Stats{Stats: db.table.Stats(tenant, limit), MinTime: 1}
 	s.Samples, s.Bytes = db.unflushed()
 	v, err := db.acquire()
 	if err != nil {

@@ -148,7 +148,7 @@ func BenchmarkReplay(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StopTimer()
-		if got := again.Stats(0).Samples; got != n*scrapes {
+		if got := again.Stats(series.DefaultTenant, 0).Samples; got != n*scrapes {
 			b.Fatalf("%d samples were replayed, want %d", got, n*scrapes)
 		}
 		again.Close()

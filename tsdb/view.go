@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/varve-db/varve/tsdb/block"
 )
@@ -31,7 +32,13 @@ type heldGeneration struct {
 	refs *atomic.Int64 // shared by the versions of one generation
 	// dropped is set when the generation leaves the views for good.
 	dropped *atomic.Bool
+	// What this process has added to a generation that is not sealed, and when it
+	// did so last: data time, summed over the flushes.
+	gathered time.Duration
+	flushed  time.Time
 }
+
+func (g *heldGeneration) partition() partition { return partition{g.ID.Tenant, g.ID.Start} }
 
 func (g *heldGeneration) end() int64 {
 	return g.ID.Start + g.Flushes[len(g.Flushes)-1].Width
@@ -101,14 +108,16 @@ func (v *view) inMemory(epoch uint64) bool {
 }
 
 // setGeneration puts g in the place of its earlier version, or adds it.
-func (v *view) setGeneration(g block.Generation) {
+func (v *view) setGeneration(g block.Generation) *heldGeneration {
 	i, found := slices.BinarySearchFunc(v.generations, g.ID, func(h *heldGeneration, id block.ID) int {
 		return slices.Compare(h.ID.Prefix(), id.Prefix())
 	})
 	if found {
 		old := v.generations[i]
-		v.generations[i] = &heldGeneration{Generation: g, refs: old.refs, dropped: old.dropped}
-		return
+		v.generations[i] = &heldGeneration{Generation: g, refs: old.refs, dropped: old.dropped, gathered: old.gathered, flushed: old.flushed}
+		return v.generations[i]
 	}
-	v.generations = slices.Insert(v.generations, i, &heldGeneration{Generation: g, refs: new(atomic.Int64), dropped: new(atomic.Bool)})
+	added := &heldGeneration{Generation: g, refs: new(atomic.Int64), dropped: new(atomic.Bool)}
+	v.generations = slices.Insert(v.generations, i, added)
+	return added
 }

@@ -63,7 +63,7 @@ func TestOldViewOutlivesSweep(t *testing.T) {
 	mustFlush(t, db)
 	churn(t, db, "last", 1, now, 3)
 	mustFlush(t, db)
-	if got := db.Stats(1).Series; got > n+1 {
+	if got := db.Stats(series.DefaultTenant, 1).Series; got > n+1 {
 		t.Errorf("%d series are in memory, those of earlier epochs should be gone", got)
 	}
 }

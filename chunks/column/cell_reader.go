@@ -231,6 +231,9 @@ func (r *CellReader) Values(dst []float64, i int) error {
 	return c.result()
 }
 
+// Facts is the Decoder's of the entry decoded last.
+func (r *CellReader) Facts() Facts { return r.decoder.Facts() }
+
 // bucket decodes entry i, a bucket difference, from the entries below it.
 func (r *CellReader) bucket(dst []float64, i int) error {
 	below := r.integersOf(i)
@@ -285,7 +288,8 @@ func (r *CellReader) again(dst []float64, i int, below *integers) {
 	}
 	c, _ := r.plain(i)
 	c.uvarint()
-	if c.u8() == decimalExcept {
+	r.decoder.plain, r.decoder.flags = c.u8() != decimalExcept, c.flags
+	if !r.decoder.plain {
 		overlay(c.src, c.off, dst)
 	}
 }
@@ -331,6 +335,7 @@ func (r *CellReader) root(c *cursor, i int, below *integers) {
 // below, and gives the values of the sums with the column's exceptions.
 func (d *Decoder) bucketDiff(c *cursor, x []int64, dst []float64) {
 	flags := c.u8()
+	d.plain, d.flags = flags == 0, c.flags
 	exceptions := 0
 	switch {
 	case c.err != nil:
@@ -348,16 +353,39 @@ func (d *Decoder) bucketDiff(c *cursor, x []int64, dst []float64) {
 	if c.err != nil {
 		return
 	}
-	differences := d.x[:len(dst)]
-	d.ints(differences, p)
-	x = x[:len(dst)]
-	for i, difference := range differences {
-		v := x[i] + difference
-		x[i] = v
-		dst[i] = float64(v)
+	if p.steps() {
+		d.addSteps(x[:len(dst)], p, dst)
+	} else {
+		differences := d.x[:len(dst)]
+		d.ints(differences, p)
+		x = x[:len(dst)]
+		for i, difference := range differences {
+			v := x[i] + difference
+			x[i] = v
+			dst[i] = float64(v)
+		}
 	}
 	if exceptions > 0 {
 		overlay(c.src, exceptions, dst)
+	}
+}
+
+// addSteps adds to x differences that change where the sparse stream of p says so,
+// and sets dst to the sums. Runs between changes are short: adding up the changes
+// takes less than filling in the runs.
+func (d *Decoder) addSteps(x []int64, p *ints, dst []float64) {
+	changes := d.x[:len(x)]
+	clear(changes)
+	for i, at := range d.at[:p.entries] {
+		changes[at] = p.residual(d.u[i])
+	}
+	difference := p.first
+	dst = dst[:len(x)]
+	for i, change := range changes {
+		difference += change
+		v := x[i] + difference
+		x[i] = v
+		dst[i] = float64(v)
 	}
 }
 

@@ -129,6 +129,9 @@ func checkEntry(t *testing.T, r *CellReader, i int, want Entry) {
 	if err := r.Values(got, i); err != nil || firstDifference(got, want.Values) >= 0 {
 		t.Errorf("entry %d: other values came back: %v", i, err)
 	}
+	if err := checkFacts(r.Facts(), got); err != nil {
+		t.Errorf("entry %d: %v", i, err)
+	}
 	info, err := r.Info(i)
 	if err != nil {
 		t.Errorf("entry %d: info: %v", i, err)

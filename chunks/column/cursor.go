@@ -8,9 +8,10 @@ import (
 // cursor reads src from off on. The first failure sticks: later reads return
 // zeros, so that a sequence of reads needs one check of err.
 type cursor struct {
-	src []byte
-	off int
-	err *CorruptError
+	src   []byte
+	off   int
+	err   *CorruptError
+	flags byte // of the head that was read last
 }
 
 //go:noinline

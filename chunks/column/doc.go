@@ -18,7 +18,7 @@
 // Concurrency: an Encoder, Decoder, CellWriter or CellReader belongs to one
 // goroutine at a time; all of them are meant to be reused.
 // Read column.go first, then value.go, ints.go and stream.go (decoding), then
-// encode.go, ints_encode.go and stream_encode.go (choosing and encoding), then
+// encode.go, search.go, ints_encode.go and stream_encode.go (choosing and encoding), then
 // times.go, cell.go, cell_writer.go and cell_reader.go; sequence.go is for rows
 // that other packages lay out.
 package column

@@ -3,6 +3,7 @@ package column
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 
 	"github.com/klauspost/compress/huff0"
 	"github.com/klauspost/compress/zstd"
@@ -105,6 +106,9 @@ func (e *Encoder) plan(v []float64) plan {
 
 // planBits makes p kindBits if that is smaller.
 func (e *Encoder) planBits(v []float64, p *plan) {
+	if glanceBits(v)*4 > p.bits*5 {
+		return
+	}
 	ordered := e.ordered[:len(v)]
 	for i, f := range v {
 		ordered[i] = int64(orderedBits(math.Float64bits(f)))
@@ -112,6 +116,32 @@ func (e *Encoder) planBits(v []float64, p *plan) {
 	if ints := e.planInts(ordered); ints.bits < p.bits {
 		p.kind, p.bits, p.ints = kindBits, ints.bits, ints
 	}
+}
+
+// glanceBits estimates how many bits the differences of the ordered bits of v
+// have together; 0 for few samples.
+func glanceBits(v []float64) int {
+	if len(v) < glanceMin {
+		return 0
+	}
+	var differences [glanceWindows * glanceSize]int64
+	var any int64
+	n := 0
+	for w := range glanceWindows {
+		from := 1 + w*(len(v)-1-glanceSize)/(glanceWindows-1)
+		for i := from; i < from+glanceSize; i++ {
+			d := int64(orderedBits(math.Float64bits(v[i])) - orderedBits(math.Float64bits(v[i-1])))
+			differences[n] = d
+			any |= d
+			n++
+		}
+	}
+	shift := bits.TrailingZeros64(uint64(any)) % 64 // a common divisor, as decimals with few digits have
+	size := 0
+	for _, d := range differences {
+		size += bits.Len64(zigzag(d >> shift))
+	}
+	return size * len(v) / len(differences)
 }
 
 // appendPlanned appends the column v as planned. If it does not decode to v, or

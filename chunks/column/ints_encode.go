@@ -1,6 +1,12 @@
 package column
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// predictors is how many there are.
+const predictors = predictLinear + 1
 
 // intsPlan is how a column of integers will be written.
 type intsPlan struct {
@@ -9,29 +15,76 @@ type intsPlan struct {
 	divisor       uint64 // 1 for none
 	base          int64
 	first, second int64
-	bits          int // about the size
+	bits          int  // about the size
+	coprime       bool // the residuals' differences have no divisor but 1
 }
 
 // planInts decides how x is written: the predictor and the form of residuals
 // that give the smallest stream, as estimated from the lengths of its values.
 func (e *Encoder) planInts(x []int64) intsPlan {
-	best := intsPlan{bits: -1}
-	for _, predictor := range [4]int{predictDelta, predictNone, predictLinear, predictDelta2} {
-		skip := freeResiduals(predictor)
-		if len(x) < skip+1 && predictor != predictDelta {
+	best := e.planPredictor(x, predictDelta, false)
+	if best.bits == intsHeaderBits(&best) {
+		return best // nothing but zeros
+	}
+	// Differences that have no common divisor but 1 exclude any with the others.
+	plain := best.coprime
+	var sizes [predictors]int
+	if plain && len(x) >= glanceMin {
+		sizes = glances(x)
+	}
+	for _, predictor := range [predictors - 1]int{predictNone, predictLinear, predictDelta2} {
+		if len(x) < freeResiduals(predictor)+1 || sizes[predictor] > sizes[best.predictor]+glanceSlack {
 			continue
 		}
-		p := e.planPredictor(x, predictor)
+		p := e.planPredictor(x, predictor, plain)
 		// A later predictor costs more to decode, or is as good by chance: it
 		// has to win by 1 %.
-		if best.bits < 0 || p.bits*100 < best.bits*99 {
+		if p.bits*100 < best.bits*99 {
 			best = p
 		}
 		if best.bits == intsHeaderBits(&best) {
-			break // nothing but zeros
+			break
 		}
 	}
 	return best
+}
+
+// Glances look at the residuals of glanceSize samples in each of glanceWindows
+// windows, if there are at least glanceMin samples. A predictor that takes
+// glanceSlack bits more there than the best is not looked at closer.
+const (
+	glanceWindows = 4
+	glanceSize    = 8
+	glanceMin     = 2 * glanceWindows * glanceSize
+	glanceSlack   = glanceWindows * glanceSize * 3 / 4
+)
+
+// glances returns about how many bits some residuals of each predictor have
+// together.
+func glances(x []int64) (sizes [predictors]int) {
+	var r [predictors][glanceWindows * glanceSize]int64
+	slope := averageStep(x)
+	n := 0
+	for w := range glanceWindows {
+		from := 2 + w*(len(x)-2-glanceSize)/(glanceWindows-1)
+		for i := from; i < from+glanceSize; i++ {
+			r[predictNone][n] = x[i]
+			r[predictDelta][n] = x[i] - x[i-1]
+			r[predictDelta2][n] = x[i] - 2*x[i-1] + x[i-2]
+			r[predictLinear][n] = x[i] - x[0] - int64(i)*slope
+			n++
+		}
+	}
+	for p := range r {
+		low, _ := extremes(r[p][:])
+		offsets, signed := 0, 0
+		for _, v := range r[p] {
+			offsets += bits.Len64(uint64(v - low))
+			signed += bits.Len64(zigzag(v))
+		}
+		sizes[p] = min(offsets, signed)
+	}
+	return sizes
 }
 
 // freeResiduals returns how many leading residuals the predictor's first and
@@ -90,17 +143,20 @@ func averageStep(x []int64) int64 {
 	return (span + half) / n
 }
 
-func (e *Encoder) planPredictor(x []int64, predictor int) intsPlan {
+// planPredictor returns how x is written with predictor. plain says that there is
+// no common divisor.
+func (e *Encoder) planPredictor(x []int64, predictor int, plain bool) intsPlan {
 	r, slope := e.residuals(x, predictor)
 	p := intsPlan{predictor: predictor, divisor: 1, second: slope}
 	free := len(x) - len(r)
 	low, high := extremes(r)
-	offset, signed := divisors(r)
-
-	var h lengths
-	h[0] += int32(free)
+	offset, signed := uint64(1), uint64(1)
+	if !plain {
+		offset, signed = divisors(r)
+	}
+	h := lengths{0: int32(free)}
 	countOffsets(&h, r, low, offset)
-	p.base, p.divisor = low, offset
+	p.base, p.divisor, p.coprime = low, offset, offset == 1 && low != high
 	p.settle(x)
 	p.bits = e.estimate(&h, len(x)) + intsHeaderBits(&p)
 	if low >= 0 || low == high {

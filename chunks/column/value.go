@@ -26,7 +26,27 @@ import (
 // scratch and allocates nothing more once the entropy coders have been used.
 type Decoder struct {
 	streams
-	x [SamplesMax]int64
+	x     [SamplesMax]int64
+	plain bool // the values decoded last are constant or decimals without exceptions or corrections
+	flags byte // of their column
+}
+
+// Facts is what is known of values without a look at them.
+type Facts struct {
+	Plain  bool // all are finite, none is a stale marker, no 0 has a sign
+	Rising bool // Plain, and none is below the one before
+	Whole  bool // Plain, and all are integers of at most 2^53 in magnitude
+}
+
+// Before returns what is known of values that f is about, last being the last of
+// them, followed by those that next is about, of which first is the first.
+func (f Facts) Before(next Facts, last, first float64) Facts {
+	return Facts{f.Plain && next.Plain, f.Rising && next.Rising && first >= last, f.Whole && next.Whole}
+}
+
+// Facts returns what is known of the values decoded last.
+func (d *Decoder) Facts() Facts {
+	return Facts{d.plain, d.plain && d.flags&flagResets == 0, d.plain && d.flags&flagIntegers != 0}
 }
 
 // Values decodes src, a column of len(dst) values, into dst. Columns of a cell
@@ -46,6 +66,7 @@ func (c *cursor) head(n int) (kind byte) {
 		return 0
 	}
 	flags := c.u8()
+	c.flags = flags
 	if flags&flagReserved != 0 {
 		c.fail("reserved flag is set")
 	}
@@ -59,16 +80,21 @@ func (c *cursor) head(n int) (kind byte) {
 }
 
 func (d *Decoder) body(c *cursor, kind byte, dst []float64) {
+	d.plain, d.flags = false, c.flags
 	if c.err != nil {
 		return
 	}
 	switch kind {
 	case kindConst:
-		fill(dst, math.Float64frombits(c.u64()))
+		bits := c.u64()
+		d.plain = bits&math.MaxInt64 < infBits && bits != 1<<63
+		fill(dst, math.Float64frombits(bits))
 	case kindConstInt:
 		fill(dst, float64(c.constInt()))
+		d.plain = true
 	case kindDecimal:
 		head := readDecimal(c, len(dst))
+		d.plain = head.exceptions == 0 && !head.ulps
 		if c.err == nil {
 			d.decimal(c, head, dst)
 		}

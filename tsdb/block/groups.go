@@ -108,8 +108,19 @@ func (b *groupsBuilder) order() (ordered bool, err error) {
 	return ordered && end == b.m.reader.ordinals, err
 }
 
+// splitMax bounds the groups that a label's column may make.
+const splitMax = 1 << 20
+
 // split divides the groups by one more label.
 func (b *groupsBuilder) split(name string) error {
+	column, err := b.m.reader.column(name)
+	if err != nil {
+		return err
+	}
+	if column != nil && len(column.texts)*len(b.Labels) <= splitMax {
+		b.splitColumn(name, column)
+		return nil
+	}
 	known := map[uint32]uint32{} // of a value, by the group divided
 	return b.values(name, func(value, row []byte) error {
 		clear(known)
@@ -129,6 +140,26 @@ func (b *groupsBuilder) split(name string) error {
 			return true
 		})
 	})
+}
+
+// splitColumn is split with the values of all series at hand.
+func (b *groupsBuilder) splitColumn(name string, column *ValueColumn) {
+	values := len(column.texts)
+	if b.left -= values - 1; b.left < 0 {
+		return
+	}
+	known := make([]uint32, values*len(b.Labels)) // by the group divided and value
+	for i, value := range column.of {
+		if value == 0 {
+			continue
+		}
+		of := b.Of[i]
+		child := &known[int(of)*values+int(value)]
+		if *child == 0 {
+			*child = b.add(of, name, []byte(column.texts[value]))
+		}
+		b.Of[i] = *child
+	}
 }
 
 // add makes the group that has one more label than another.

@@ -86,6 +86,14 @@ func (m *matching) intersect(set *roaring.Bitmap) {
 
 // apply evaluates a matcher over all values of its label.
 func (m *matching) apply(matcher index.Matcher) error {
+	column, err := m.reader.column(matcher.Name)
+	if err != nil {
+		return err
+	}
+	if column != nil {
+		m.intersect(column.wanted(matcher.Matches).bitmap())
+		return nil
+	}
 	// A series without the label is accepted if the matcher accepts the empty
 	// value: then those with a rejected value are taken away.
 	dense := newOrdinalSet(m.reader.ordinals)
@@ -93,7 +101,7 @@ func (m *matching) apply(matcher index.Matcher) error {
 	if !matcher.Empty && !matcher.Negated() {
 		prefix = matcher.Prefix()
 	}
-	err := m.values(matcher.Name, prefix, func(value []byte) bool {
+	err = m.values(matcher.Name, prefix, func(value []byte) bool {
 		accepted := matcher.Any || matcher.Matches(unsafe.String(unsafe.SliceData(value), len(value)))
 		return accepted != matcher.Empty
 	}, func(row []byte) error { return dense.add(row, m.reader.ordinals) })
@@ -225,6 +233,17 @@ func (r *Reader) LabelValues(name string, within *roaring.Bitmap, values map[str
 		values[current] = struct{}{}
 		return nil
 	})
+}
+
+// ValuesWithin is LabelValues for the series in within, where the label's values are
+// to be had as a column; else ok is false.
+func (r *Reader) ValuesWithin(name string, within *roaring.Bitmap, values map[string]struct{}) (ok bool, err error) {
+	column, err := r.column(name)
+	if column == nil || err != nil {
+		return false, err
+	}
+	column.add(values, within)
+	return true, nil
 }
 
 // Metric returns the ordinals of the series with the metric name, or, if it is

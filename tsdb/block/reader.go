@@ -17,6 +17,7 @@ type Reader struct {
 	prefix     []byte
 	ordinals   uint32 // that the flushes know
 	lastFlush  uint32
+	facts      *Facts // nil if none are kept
 }
 
 // NewReader returns a reader of the flushes that g lists.

@@ -17,13 +17,12 @@ type SealedScratch struct {
 	// Shared, if it is not nil, lends timestamps that others have decoded.
 	Shared *TimesCache
 
-	in        *sealedCell // the one that cell reads now
-	cell      column.CellReader
-	decoder   column.Decoder
-	times     map[timesKey][]int64
-	held      int
-	cursors   int
-	forgotten int // how often the timestamps were dropped
+	in      *sealedCell // the one that cell reads now
+	cell    column.CellReader
+	decoder column.Decoder
+	times   map[timesKey]*timesColumn // those for which Shared has no room
+	held    int
+	cursors int
 }
 
 // Reset forgets the timestamps. The cursors must be closed before.
@@ -31,7 +30,6 @@ func (s *SealedScratch) Reset() {
 	s.enter(nil)
 	clear(s.times)
 	s.held, s.cursors = 0, 0
-	s.forgotten++
 }
 
 // enter makes cell read the cell of s; none if that is nil.
@@ -66,13 +64,10 @@ type SealedCursor struct {
 	key         []byte
 	prefix      int
 
-	opened       bool   // [from, to] are the series whose cells are open
-	from, to     uint32 // from is the first one that they may have
-	cells        []*sealedCell
-	recent       uint32 // the timestamp column used last
-	recentTimes  []int64
-	forgotten    int
-	noHistograms bool
+	opened   bool   // [from, to] are the series whose cells are open
+	from, to uint32 // from is the first one that they may have
+	cells    []*sealedCell
+	table    *timesTable
 }
 
 // sealedCell is the cell of a slice, with its row.
@@ -85,9 +80,11 @@ type sealedCell struct {
 // SealedEntry is a run of floats of one series.
 type SealedEntry struct {
 	// Times are shared by all series that have them; they must not be changed.
-	Times       []int64
+	Times
 	HasStarts   bool
-	cell, entry int
+	cell, entry int32
+	column      *timesColumn
+	table       *timesTable
 }
 
 // NewSealedCursor returns a cursor over the slices that overlap [mint, maxt] of
@@ -100,23 +97,42 @@ func (r *Reader) NewSealedCursor(mint, maxt int64, scratch *SealedScratch) (*Sea
 		key: r.key(familyValues, 0), prefix: len(r.prefix) + 1,
 	}
 	scratch.cursors++
-	histograms, err := r.store.Scan(r.key(familyHistograms), r.key(familyHistograms+1))
-	if err != nil {
-		return nil, err
-	}
-	c.noHistograms = !histograms.SeekGE(r.key(familyHistograms)) && histograms.Err() == nil
-	if err := histograms.Close(); err != nil {
-		return nil, err
+	c.table = scratch.Shared.table(r.generation.ID, int(min(r.generation.Flushes[0].Sealed.Columns, math.MaxInt32)))
+	var err error
+	if c.table.histograms.Load() == 0 {
+		if err = c.findHistograms(); err != nil {
+			return nil, err
+		}
 	}
 	c.it, err = r.store.Scan(r.key(familyValues), r.key(familyValues+1))
 	return c, err
+}
+
+const (
+	noHistograms   = 1
+	someHistograms = 2
+)
+
+// findHistograms finds out whether the generation has any.
+func (c *SealedCursor) findHistograms() error {
+	r := c.reader
+	it, err := r.store.Scan(r.key(familyHistograms), r.key(familyHistograms+1))
+	if err != nil {
+		return err
+	}
+	found := int32(someHistograms)
+	if !it.SeekGE(r.key(familyHistograms)) && it.Err() == nil {
+		found = noHistograms
+	}
+	c.table.histograms.Store(found)
+	return it.Close()
 }
 
 // Close ends the use of the cursor.
 func (c *SealedCursor) Close() error { return c.it.Close() }
 
 // HasHistograms reports whether the generation has any.
-func (c *SealedCursor) HasHistograms() bool { return !c.noHistograms }
+func (c *SealedCursor) HasHistograms() bool { return c.table.histograms.Load() == someHistograms }
 
 // Entries appends to dst the runs of floats that a series has in the slices of
 // the range, in order of time. They are valid until Entries is called for
@@ -133,11 +149,19 @@ func (c *SealedCursor) Entries(dst []SealedEntry, ordinal uint32) ([]SealedEntry
 		first, end := cell.FindFrom(s.next, ordinal)
 		s.next = end
 		for entry := first; entry < end; entry++ {
-			times, err := c.timesOf(cell.Times(entry))
+			at := cell.Times(entry)
+			times, err := c.timesColumn(at.Column)
 			if err != nil {
 				return dst, err
 			}
-			dst = append(dst, SealedEntry{Times: times, HasStarts: cell.HasStarts(entry), cell: i, entry: entry})
+			from, length, n := uint64(at.Offset), uint64(at.Length), uint64(len(times.All))
+			if length == 0 || from+length > n {
+				return dst, fmt.Errorf("%w: slice [%d, %d) of %d timestamps", ErrCorrupt, from, from+length, n)
+			}
+			dst = append(dst, SealedEntry{
+				Times:     times.slice(int(from), int(from+length)),
+				HasStarts: cell.HasStarts(entry), cell: int32(i), entry: int32(entry), column: times, table: c.table,
+			})
 		}
 	}
 	return dst, nil
@@ -214,60 +238,46 @@ func (c *SealedCursor) addCell() error {
 
 // Values decodes the floats of an entry into dst, which is as long.
 func (c *SealedCursor) Values(dst []float64, e *SealedEntry) error {
-	return c.scratch.enter(c.cells[e.cell]).Values(dst, e.entry)
+	return c.scratch.enter(c.cells[e.cell]).Values(dst, int(e.entry))
 }
+
+// Facts returns what is known of the values decoded last.
+func (c *SealedCursor) Facts() column.Facts { return c.scratch.cell.Facts() }
 
 // Starts decodes the start timestamps of an entry into dst, which is as long.
 func (c *SealedCursor) Starts(dst []int64, e *SealedEntry) error {
-	return c.scratch.enter(c.cells[e.cell]).Starts(dst, e.Times, e.entry)
+	return c.scratch.enter(c.cells[e.cell]).Starts(dst, e.All, int(e.entry))
 }
 
 // Info returns what the column of an entry says about itself.
 func (c *SealedCursor) Info(e *SealedEntry) (column.Info, error) {
-	return c.scratch.enter(c.cells[e.cell]).Info(e.entry)
-}
-
-// timesOf returns the timestamps of a slice, which is not empty.
-func (c *SealedCursor) timesOf(at column.Slice) ([]int64, error) {
-	if c.recentTimes == nil || c.recent != at.Column || c.forgotten != c.scratch.forgotten {
-		times, err := c.timesColumn(at.Column)
-		if err != nil {
-			return nil, err
-		}
-		c.recent, c.recentTimes, c.forgotten = at.Column, times, c.scratch.forgotten
-	}
-	from, length := uint64(at.Offset), uint64(at.Length)
-	if length == 0 || from+length > uint64(len(c.recentTimes)) {
-		return nil, fmt.Errorf("%w: slice [%d, %d) of %d timestamps", ErrCorrupt, from, from+length, len(c.recentTimes))
-	}
-	return c.recentTimes[from : from+length : from+length], nil
+	return c.scratch.enter(c.cells[e.cell]).Info(int(e.entry))
 }
 
 // timesColumn returns a timestamp column.
-func (c *SealedCursor) timesColumn(number uint32) ([]int64, error) {
+func (c *SealedCursor) timesColumn(number uint32) (*timesColumn, error) {
+	if known := c.table.column(number); known != nil {
+		return known, nil
+	}
 	s := c.scratch
 	key := timesKey{c.id, number}
-	if times, ok := s.times[key]; ok {
-		return times, nil
+	if known := s.times[key]; known != nil {
+		return known, nil
 	}
-	shared := columnKey{c.reader.generation.ID, number}
-	times := s.Shared.column(shared)
-	if times == nil {
-		var err error
-		if times, err = c.decodeTimes(number); err != nil {
-			return nil, err
-		}
-		s.Shared.putColumn(shared, times)
+	times, err := c.decodeTimes(number)
+	if err != nil {
+		return nil, err
+	}
+	made := newTimesColumn(times)
+	if c.table.put(number, made) {
+		return made, nil
 	}
 	n := len(times)
 	if s.held += n; s.held > timesHeld || s.times == nil {
-		if s.times != nil {
-			s.forgotten++
-		}
-		s.times, s.held = map[timesKey][]int64{}, n
+		s.times, s.held = map[timesKey]*timesColumn{}, n
 	}
-	s.times[key] = times
-	return times, nil
+	s.times[key] = made
+	return made, nil
 }
 
 // decodeTimes reads a timestamp column from the store.

@@ -1,7 +1,6 @@
 package head
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -15,6 +14,7 @@ type Span struct{ Min, Max int64 }
 // Scratch is memory that a reader lends to AppendChunks; the zero value is ready.
 // Reset makes it available again.
 type Scratch struct {
+	bytes  []byte // of open chunks
 	times  []int64
 	values []float64
 	starts []int64
@@ -22,21 +22,22 @@ type Scratch struct {
 
 // Reset ends the use of the chunks read so far.
 func (s *Scratch) Reset() {
-	s.times, s.values, s.starts = s.times[:0], s.values[:0], s.starts[:0]
+	s.bytes, s.times, s.values, s.starts = s.bytes[:0], s.times[:0], s.values[:0], s.starts[:0]
 }
 
-// AppendChunks is Chunks with floats decoded, in the memory of scratch.
+// AppendChunks is Chunks in the memory of scratch, with the floats among the extra
+// samples as columns.
 func (e *Epoch) AppendChunks(ref index.Ref, span Span, number int, scratch *Scratch, list []chunks.Chunk) ([]chunks.Chunk, error) {
-	mint, maxt := span.Min, span.Max
 	s := e.stripeAt(int(ref/index.PageRefs), false)
 	if s == nil {
 		return list, nil
 	}
 	position := uint32(ref % index.PageRefs)
 	s.mu.Lock()
-	if c := &s.open[position]; c.count > 0 && c.minTime <= maxt && c.state.Time >= mint {
-		chunk, err := scratch.open(s, &e.pages, position)
-		if err != nil {
+	if c := &s.open[position]; c.overlaps(span.Min, span.Max) {
+		var chunk chunks.Chunk
+		var err error
+		if chunk, scratch.bytes, err = c.copy(&e.pages, span, scratch.bytes); err != nil {
 			s.mu.Unlock()
 			return list, err
 		}
@@ -48,7 +49,7 @@ func (e *Epoch) AppendChunks(ref index.Ref, span Span, number int, scratch *Scra
 		return list, nil
 	}
 	samples := x.joined(e)
-	if samples[0].Time > maxt || samples[len(samples)-1].Time < mint {
+	if samples[0].Time > span.Max || samples[len(samples)-1].Time < span.Min {
 		s.mu.Unlock()
 		return list, nil
 	}
@@ -63,38 +64,6 @@ func (e *Epoch) AppendChunks(ref index.Ref, span Span, number int, scratch *Scra
 		list = append(list, c.WithList(number+1, i))
 	}
 	return list, err
-}
-
-// open decodes the open chunk of the series at position i of a stripe, whose lock
-// the caller holds. The pages lie apart, so that the next one is asked for while
-// one is decoded.
-func (s *Scratch) open(of *stripe, p *pages, i uint32) (chunks.Chunk, error) {
-	c := &of.open[i]
-	at, end := len(s.times), len(s.times)+int(c.count)
-	s.times, s.values = slices.Grow(s.times, int(c.count))[:end], slices.Grow(s.values, int(c.count))[:end]
-	var d chunks.FloatDecoder
-	n := at
-	page := p.from(c.first)
-	for next := pageNext(page); ; {
-		var following []byte
-		after := uint32(0)
-		if next != 0 {
-			following = p.from(next)
-			after = pageNext(following)
-		}
-		decoded, err := d.Decode(s.times[n:], s.values[n:], page[5:], int(page[4]))
-		if n += decoded; err != nil {
-			return chunks.Chunk{}, fmt.Errorf("read open chunk: %w", err)
-		}
-		if next == 0 {
-			break
-		}
-		page, next = following, after
-	}
-	if n != end {
-		return chunks.Chunk{}, fmt.Errorf("read open chunk: %d samples instead of %d", n-at, c.count)
-	}
-	return chunks.FromColumns(s.times[at:end:end], s.values[at:end:end], nil), nil
 }
 
 // floats returns samples as columns, if there is no histogram among them.

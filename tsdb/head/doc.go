@@ -9,5 +9,5 @@
 // Invariant: in-order floats of a series are in its open chunk, ascending
 // strictly in time; everything else (late, duplicate, conflicting, histograms,
 // start timestamps) is in its extra samples. Reading joins the two.
-// Read epoch.go first, then stripe.go and pages.go.
+// Read epoch.go first, then stripe.go, openchunk.go and pages.go.
 package head

@@ -239,7 +239,7 @@ func (e *Epoch) MarkOverlapping(refs []index.Ref, mint, maxt int64, marked []boo
 // overlaps reports whether the series at position i has something that may lie in
 // [mint, maxt].
 func (s *stripe) overlaps(i uint32, mint, maxt int64) bool {
-	if c := &s.open[i]; c.count > 0 && c.minTime <= maxt && c.state.Time >= mint {
+	if s.open[i].overlaps(mint, maxt) {
 		return true
 	}
 	if len(s.extra) == 0 {
@@ -260,8 +260,12 @@ func (e *Epoch) Chunks(ref index.Ref, mint, maxt int64, number int, list []chunk
 	}
 	position := uint32(ref % index.PageRefs)
 	s.mu.Lock()
-	if c := &s.open[position]; c.count > 0 && c.minTime <= maxt && c.state.Time >= mint {
-		chunk, _ := s.chunk(&e.pages, position, nil)
+	if c := &s.open[position]; c.overlaps(mint, maxt) {
+		chunk, _, err := c.copy(&e.pages, Span{mint, maxt}, nil)
+		if err != nil {
+			s.mu.Unlock()
+			return list, err
+		}
 		list = append(list, chunk.WithList(number, 0))
 	}
 	var samples []chunks.Sample

@@ -58,7 +58,10 @@ func (s *stripe) series(e *Epoch, position uint32, out *Series, buffer *[]byte) 
 	if s.open[position].count == 0 && x == nil {
 		return false
 	}
-	out.Open, *buffer = s.chunk(&e.pages, position, (*buffer)[:0])
+	out.Open = chunks.Chunk{Encoding: chunks.EncFloat}
+	if c := &s.open[position]; c.count > 0 {
+		out.Open, *buffer, _ = c.copy(&e.pages, always, (*buffer)[:0]) // whole chunks are not decoded
+	}
 	out.Extra, out.Exemplars = nil, nil
 	if x != nil {
 		out.Extra, out.Exemplars = x.joined(e), x.exemplars

@@ -4,21 +4,96 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
+
+	"github.com/varve-db/varve/chunks"
 )
 
-// Open chunks live in pages of 64 bytes outside the Go heap, so that millions
-// of them cost the garbage collector nothing. A page is
+// Open chunks live in pages outside the Go heap, so that millions of them cost
+// the garbage collector nothing. A chunk begins with pages of 64 bytes, of which a
+// short one wastes little, and goes on with larger ones: a walk misses the
+// processor's caches at every page, but not within one. A page is
 //
-//	next  u32  the chunk's next page, 0 at its end
-//	used  u8   bytes of data
-//	data  59 B whole samples; none straddles two pages
+//	next    u32  the chunk's next page, 0 at its end
+//	used    u16  bytes of data, set when the next page begins
+//
+// and from the size of indexedUnits on, so that a reader may begin there,
+//
+//	before  u32  samples in the pages before
+//	previous u32 the chunk's page before this, if that is of this form too; else 0
+//	state   24 B the encoder's before the page's first sample: time, delta, bits
+//
+// and then the data: whole samples, of which none straddles two pages.
 const (
-	pageBytes = 64
-	pageData  = pageBytes - 5
-	slabPages = 1 << 14 // pages of one mapping
-	runPages  = 32      // pages that a stripe takes at a time
-	slabBytes = slabPages * pageBytes
+	unitBytes    = 64 // pages are numbered and handed out in units of so many bytes
+	plainHeader  = 6
+	indexHeader  = plainHeader + 8 + 24
+	indexedUnits = 8
+	slabUnits    = 1 << 15 // units of one mapping, which is as large as a large page of the system
+	slabBytes    = slabUnits * unitBytes
+	runUnits     = 32 // units that a stripe takes at a time
 )
+
+// pageUnits are the sizes of a chunk's pages in order. All that follow are as
+// large as the last.
+var pageUnits = [...]uint32{1, 1, 1, 1, 2, 2, 4, 4, 8, 8, 16}
+
+// pageShape is how a page is laid out.
+type pageShape struct{ header, size int }
+
+// shapeOf returns the shape of page number n of a chunk.
+func shapeOf(n uint8) pageShape {
+	units := pageUnits[n]
+	if units < indexedUnits {
+		return pageShape{plainHeader, int(units) * unitBytes}
+	}
+	return pageShape{indexHeader, int(units) * unitBytes}
+}
+
+// pageShapes has shapeOf for every page number.
+var pageShapes = func() (shapes [len(pageUnits)]pageShape) {
+	for n := range shapes {
+		shapes[n] = shapeOf(uint8(n))
+	}
+	return shapes
+}()
+
+// following returns the number of the page after page number n. Numbers stand
+// still at the last size.
+func following(n uint8) uint8 { return min(n+1, uint8(len(pageUnits)-1)) }
+
+// isIndexed reports whether page number n has a state to begin with.
+func isIndexed(n uint8) bool { return pageShapes[n].header == indexHeader }
+
+func pageNext(page []byte) uint32       { return binary.LittleEndian.Uint32(page) }
+func setPageNext(page []byte, n uint32) { binary.LittleEndian.PutUint32(page, n) }
+func pageUsed(page []byte) int          { return int(binary.LittleEndian.Uint16(page[4:])) }
+func setPageUsed(page []byte, n uint16) { binary.LittleEndian.PutUint16(page[4:], n) }
+
+// pageIndex is what an indexed page says besides.
+type pageIndex struct {
+	before, previous uint32
+	state            chunks.FloatState
+}
+
+func setPageIndex(page []byte, x pageIndex) {
+	page = page[plainHeader:indexHeader]
+	binary.LittleEndian.PutUint32(page, x.before)
+	binary.LittleEndian.PutUint32(page[4:], x.previous)
+	binary.LittleEndian.PutUint64(page[8:], uint64(x.state.Time))
+	binary.LittleEndian.PutUint64(page[16:], uint64(x.state.Delta))
+	binary.LittleEndian.PutUint64(page[24:], x.state.Bits)
+}
+
+func pageIndexOf(page []byte) pageIndex {
+	page = page[plainHeader:indexHeader]
+	return pageIndex{
+		before: binary.LittleEndian.Uint32(page), previous: binary.LittleEndian.Uint32(page[4:]),
+		state: chunks.FloatState{
+			Time: int64(binary.LittleEndian.Uint64(page[8:])), Delta: int64(binary.LittleEndian.Uint64(page[16:])),
+			Bits: binary.LittleEndian.Uint64(page[24:]),
+		},
+	}
+}
 
 // Slabs recycles the mappings that epochs use. The zero value works.
 type Slabs struct {
@@ -48,8 +123,8 @@ func (s *Slabs) get() []byte {
 	return mapSlab(slabBytes)
 }
 
-// keep bounds how much unused memory is held for the next epochs.
-const slabsKept = 64
+// slabsKept bounds how much unused memory is held for the next epochs.
+const slabsKept = 32
 
 func (s *Slabs) put(slab []byte) {
 	s.mu.Lock()
@@ -68,42 +143,43 @@ type pages struct {
 	source *Slabs
 	mu     sync.Mutex
 	slabs  atomic.Pointer[[][]byte]
-	used   uint32 // pages handed out
+	used   uint32 // units handed out
 }
 
-// page returns the bytes of page id.
-func (p *pages) page(id uint32) []byte {
-	slab := (*p.slabs.Load())[id/slabPages]
-	at := id % slabPages * pageBytes
-	return slab[at : at+pageBytes : at+pageBytes]
-}
-
-// from returns the bytes of a slab from page id on. Those behind the page may be
-// loaded but not looked at: they are others'.
+// from returns the bytes of a slab from page id on. Those behind the page are
+// others'.
 func (p *pages) from(id uint32) []byte {
-	return (*p.slabs.Load())[id/slabPages][id%slabPages*pageBytes:]
+	return (*p.slabs.Load())[id/slabUnits][id%slabUnits*unitBytes:]
 }
 
-// run hands out runPages neighbouring pages and returns the first one's id.
-// Id 0 is never handed out.
-func (p *pages) run() uint32 {
+// take hands out neighbouring units, of which a slab has a multiple, and returns
+// the first one's id. Id 0 is never handed out.
+func (p *pages) take(units uint32) uint32 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.used == 0 {
-		p.used = runPages
+		p.used = runUnits
+	}
+	if left := slabUnits - p.used%slabUnits; left < units {
+		p.used += left
 	}
 	first := p.used
+	if loaded := p.slabs.Load(); loaded == nil || int(first/slabUnits) >= len(*loaded) {
+		p.growLocked(loaded)
+	}
+	p.used += units
+	return first
+}
+
+// growLocked adds a slab. Readers go on with the old slice, which has all that they
+// can name.
+func (p *pages) growLocked(loaded *[][]byte) {
 	var slabs [][]byte
-	if loaded := p.slabs.Load(); loaded != nil {
+	if loaded != nil {
 		slabs = *loaded
 	}
-	if int(first/slabPages) >= len(slabs) {
-		// Readers go on with the old slice, which has all that they can name.
-		slabs = append(slabs[:len(slabs):len(slabs)], p.source.get())
-		p.slabs.Store(&slabs)
-	}
-	p.used += runPages
-	return first
+	slabs = append(slabs[:len(slabs):len(slabs)], p.source.get())
+	p.slabs.Store(&slabs)
 }
 
 // release gives all pages back.
@@ -122,6 +198,3 @@ func (p *pages) bytes() int64 {
 	}
 	return 0
 }
-
-func pageNext(page []byte) uint32       { return binary.LittleEndian.Uint32(page) }
-func setPageNext(page []byte, n uint32) { binary.LittleEndian.PutUint32(page, n) }

@@ -10,6 +10,7 @@ func mapSlab(n int) []byte {
 	if err != nil {
 		return make([]byte, n) // no mappings left: the heap serves as well
 	}
+	preferHuge(slab)
 	return slab
 }
 

@@ -12,7 +12,7 @@ type stripe struct {
 	mu     sync.Mutex
 	open   [index.PageRefs]openChunk
 	extra  map[uint16]*extra
-	unused uint32 // pages taken from the epoch's and not used yet: [unused, end)
+	unused uint32 // units taken from the epoch's and not used yet: [unused, end)
 	end    uint32
 }
 
@@ -23,6 +23,8 @@ type openChunk struct {
 	first   uint32 // page
 	tail    uint32 // page
 	count   uint32
+	used    uint16 // bytes of data in the tail
+	number  uint8  // of the tail, see pageUnits
 }
 
 // extra holds a series's other samples, in order of arrival.
@@ -34,56 +36,73 @@ type extra struct {
 	exemplars []Exemplar
 }
 
+// overlaps reports whether the chunk has samples that may lie in [mint, maxt].
+func (c *openChunk) overlaps(mint, maxt int64) bool {
+	return c.count > 0 && c.minTime <= maxt && c.state.Time >= mint
+}
+
 // append adds a float to the open chunk of the series at position i. The caller
 // holds mu and has seen that timestamp is above the chunk's last one.
 func (s *stripe) append(p *pages, i uint32, timestamp int64, bits uint64) {
 	c := &s.open[i]
+	before := c.state
 	var buffer [chunks.FloatBytesMax]byte
-	first := c.count == 0
-	if first {
-		c.minTime = timestamp
-	}
-	sample := chunks.AppendFloat(buffer[:0], &c.state, first, timestamp, bits)
-	c.count++
-	if !first {
-		page := p.page(c.tail)
-		if used := page[4]; int(used)+len(sample) <= pageData {
-			copy(page[5+used:], sample)
-			page[4] = used + uint8(len(sample))
+	sample := chunks.AppendFloat(buffer[:0], &c.state, c.count == 0, timestamp, bits)
+	if c.count > 0 {
+		shape := &pageShapes[c.number]
+		if at := shape.header + int(c.used); at+len(sample) <= shape.size {
+			copy(p.from(c.tail)[at:], sample)
+			c.used += uint16(len(sample))
+			c.count++
 			return
 		}
 	}
-	if s.unused == s.end {
-		s.unused = p.run()
-		s.end = s.unused + runPages
+	s.begin(p, c, before)
+	copy(p.from(c.tail)[pageShapes[c.number].header:], sample)
+	if c.count == 0 {
+		c.minTime = timestamp
 	}
-	id := s.unused
-	s.unused++
-	page := p.page(id)
-	setPageNext(page, 0)
-	page[4] = uint8(len(sample))
-	copy(page[5:], sample)
-	if first {
-		c.first = id
-	} else {
-		setPageNext(p.page(c.tail), id)
-	}
-	c.tail = id
+	c.used = uint16(len(sample))
+	c.count++
 }
 
-// chunk copies the open chunk of the series at position i behind dst.
-func (s *stripe) chunk(p *pages, i uint32, dst []byte) (chunks.Chunk, []byte) {
-	c := &s.open[i]
-	start := len(dst)
-	for id := c.first; id != 0; {
-		page := p.page(id)
-		dst = append(dst, page[5:5+page[4]]...)
-		id = pageNext(page)
+// begin gives a chunk its first or its next page; state is the encoder's.
+func (s *stripe) begin(p *pages, c *openChunk, state chunks.FloatState) {
+	number := uint8(0)
+	if c.count > 0 {
+		number = following(c.number)
 	}
-	return chunks.Chunk{
-		Encoding: chunks.EncFloat, Count: int(c.count),
-		MinTime: c.minTime, MaxTime: c.state.Time, Data: dst[start:len(dst):len(dst)],
-	}, dst
+	id := s.take(p, pageUnits[number])
+	page := p.from(id)
+	setPageNext(page, 0)
+	if isIndexed(number) {
+		x := pageIndex{before: c.count, state: state}
+		if isIndexed(c.number) {
+			x.previous = c.tail
+		}
+		setPageIndex(page, x)
+	}
+	if c.count == 0 {
+		c.first = id
+	} else {
+		tail := p.from(c.tail)
+		setPageNext(tail, id)
+		setPageUsed(tail, c.used)
+	}
+	c.tail, c.number = id, number
+}
+
+// take returns the first of neighbouring units.
+func (s *stripe) take(p *pages, units uint32) uint32 {
+	if s.unused+units > s.end {
+		if units > 1 { // what is left of the run will do for small pages
+			return p.take(units)
+		}
+		s.unused = p.take(runUnits)
+		s.end = s.unused + runUnits
+	}
+	s.unused += units
+	return s.unused - units
 }
 
 // extraOf returns the extra samples of the series at position i.
