@@ -13,6 +13,8 @@ import (
 
 	"github.com/varve-db/varve/query/exec"
 	"github.com/varve-db/varve/query/ledger"
+	"github.com/varve-db/varve/query/plan"
+	"github.com/varve-db/varve/series"
 )
 
 // ErrKilled ends a query that was killed.
@@ -123,6 +125,17 @@ func (q *running) watch(part *exec.Query) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.parts = append(q.parts, part)
+	part.Measure = q.request.Measure
+}
+
+// costs returns those of the operators, if they were measured.
+func (q *running) costs() (*plan.Tree, map[*plan.Node]exec.Cost) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.parts) == 0 {
+		return nil, nil
+	}
+	return q.parts[0].Costs()
 }
 
 // reference notes what Prometheus's engine says that it did.
@@ -173,12 +186,13 @@ func (e *Engine) Active() []Active {
 	return list
 }
 
-// Kill ends a query with ErrKilled; it returns false if there is none with this id.
-func (e *Engine) Kill(id uint64) bool {
+// Kill ends a query of a tenant with ErrKilled; it returns false if the tenant has
+// none with this id.
+func (e *Engine) Kill(tenant series.TenantID, id uint64) bool {
 	e.active.mu.Lock()
 	defer e.active.mu.Unlock()
 	q := e.active.queries[id]
-	if q == nil {
+	if q == nil || q.request.Origin.Tenant != tenant {
 		return false
 	}
 	if q.ended() == nil {

@@ -35,7 +35,7 @@ func TestActiveQueriesAreListedAndKilled(t *testing.T) {
 		t.Errorf("%+v", list[0])
 	}
 	for i := len(list) - 1; i >= 0; i-- { // the one that waits first
-		if !e.Kill(list[i].ID) {
+		if !e.Kill(series.DefaultTenant, list[i].ID) {
 			t.Fatal("there is no such query")
 		}
 		if err := <-failed; !errors.Is(err, ErrKilled) {
@@ -43,13 +43,13 @@ func TestActiveQueriesAreListedAndKilled(t *testing.T) {
 		}
 	}
 	eventually(t, func() bool { return len(e.Active()) == 0 })
-	if e.Kill(list[0].ID) || e.Kill(0) {
+	if e.Kill(series.DefaultTenant, list[0].ID) || e.Kill(series.DefaultTenant, 0) {
 		t.Error("a query that has ended was killed")
 	}
 	if n := testutil.ToFloat64(e.metrics.killed); n != 2 {
 		t.Errorf("%v killed", n)
 	}
-	entries, _, _ := e.Ledger().Entries(ledger.Orders()["count"], 10)
+	entries, _, _ := e.Ledger().Entries(series.DefaultTenant, ledger.Orders()["count"], 10)
 	if len(entries) != 2 || entries[0].Errors != 1 || entries[0].Origin.Dashboard != "d" {
 		t.Errorf("%+v", entries)
 	}
@@ -79,7 +79,7 @@ func TestProgressOfAColumnarQuery(t *testing.T) {
 	if seen.Work.Executor != "columnar" || seen.Work.Rows > seen.Work.RowsAll || seen.Work.RowsAll != 300 || seen.Work.Decoded == 0 || seen.Work.Bytes == 0 {
 		t.Errorf("%+v", seen.Work)
 	}
-	e.Kill(seen.ID)
+	e.Kill(series.DefaultTenant, seen.ID)
 	if err := <-failed; !errors.Is(err, ErrKilled) {
 		t.Errorf("%v", err)
 	}

@@ -1,10 +1,12 @@
 package query
 
 import (
+	"errors"
 	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql"
 )
 
 // Budget is what one request may take from storage, and what it has taken. It
@@ -15,6 +17,7 @@ type Budget struct {
 	seriesMax int64
 	bytes     atomic.Int64
 	series    atomic.Int64
+	reading   atomic.Pointer[selectorBudget] // that charged last
 }
 
 // NewBudget returns a budget of bytesMax bytes of chunks for all selectors
@@ -49,9 +52,24 @@ func (b *Budget) chargeBytes(n int64, at []*labels.Matcher) error {
 
 // The limits in words, as errors name them.
 const (
-	limitSeries = "series per selector"
-	limitBytes  = "bytes of chunks"
+	limitSeries  = "series per selector"
+	limitBytes   = "bytes of chunks"
+	limitSamples = "samples in memory"
 )
+
+// samples names the limit of samples in memory, if that is what err is about, and
+// the selector that was being read.
+func (b *Budget) samples(limit int, err error) error {
+	var tooMany promql.ErrTooManySamples
+	if !errors.As(err, &tooMany) {
+		return err
+	}
+	named := &LimitError{Limit: limitSamples, Max: int64(limit), Err: tooMany}
+	if s := b.reading.Load(); s != nil {
+		named.Subject = selectorText(s.matchers)
+	}
+	return named
+}
 
 // selectorBudget is the part of a budget that one selector reads on.
 type selectorBudget struct {
@@ -61,10 +79,14 @@ type selectorBudget struct {
 }
 
 // ChargeBytes implements series.Budget.
-func (s *selectorBudget) ChargeBytes(n int64) error { return s.whole.chargeBytes(n, s.matchers) }
+func (s *selectorBudget) ChargeBytes(n int64) error {
+	s.whole.reading.Store(s)
+	return s.whole.chargeBytes(n, s.matchers)
+}
 
 // ChargeSeries implements series.Budget.
 func (s *selectorBudget) ChargeSeries(n int) error {
+	s.whole.reading.Store(s)
 	s.whole.series.Add(int64(n))
 	return s.within(s.charged.Add(int64(n)))
 }

@@ -5,10 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/varve-db/varve/kv/pebblekv"
 	"github.com/varve-db/varve/series"
 	"github.com/varve-db/varve/tsdb"
 )
@@ -17,19 +15,8 @@ import (
 // samples have come: with the results of the last time, and without. What a panel
 // computes with them are the two or three steps at the end.
 func BenchmarkRefresh(b *testing.B) {
-	store, err := pebblekv.Open("data", pebblekv.Options{FS: vfs.NewMem(), Reserve: -1, MemoryBytes: 4 << 30})
-	if err != nil {
-		b.Fatal(err)
-	}
-	db, err := tsdb.Open(context.Background(), store, tsdb.Options{Now: func() time.Time { return tableEnd }})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _, _ = db.Close(), store.Close() }()
-	fillTable(b, db)
-	if _, err := db.Seal(context.Background()); err != nil {
-		b.Fatal(err)
-	}
+	db, end := openTable(b, true)
+	defer end()
 	for _, row := range queryTable {
 		if row.span != 6*time.Hour || row.step != time.Minute {
 			continue

@@ -17,6 +17,7 @@ import (
 
 	"github.com/varve-db/varve/query/exec"
 	"github.com/varve-db/varve/query/ledger"
+	"github.com/varve-db/varve/query/plan"
 	"github.com/varve-db/varve/series"
 )
 
@@ -82,8 +83,10 @@ type Request struct {
 	Reference bool
 	// NoCache neither uses nor keeps results for the next time.
 	NoCache bool
-	// PerStepStats asks for statistics of each step.
+	// PerStepStats asks for statistics of each step, Measure for the costs of each
+	// operator; both do without kept results.
 	PerStepStats bool
+	Measure      bool
 	// UseStartTimestamps overrides the engine's option.
 	UseStartTimestamps *bool
 	// Client is the address from which is asked, User who Grafana says it is for,
@@ -102,7 +105,11 @@ type Result struct {
 	// Budget tells what storage charged.
 	Budget *Budget
 	// Work is what was done for it.
-	Work  Work
+	Work Work
+	// Plan and Costs are those of the columnar executor, if Request.Measure asked
+	// for them.
+	Plan  *plan.Tree
+	Costs map[*plan.Node]exec.Cost
 	query promql.Query
 }
 
@@ -118,14 +125,17 @@ func (e *Engine) Run(ctx context.Context, from storage.Queryable, r Request) (*R
 	if err != nil {
 		return nil, err
 	}
+	r.NoCache = r.NoCache || r.Measure
 	ctx, r.running = e.active.begin(ctx, r, budget)
 	defer e.active.end(r.running)
 	result, err := e.execute(ctx, from, r, query, budget)
+	err = budget.samples(e.options.SamplesMax, err)
 	if err = e.account(ctx, r.running, err); err != nil {
 		query.Close()
 		return nil, err
 	}
 	result.Work = r.running.work()
+	result.Plan, result.Costs = r.running.costs()
 	return result, nil
 }
 

@@ -28,6 +28,8 @@ type LimitError struct {
 	Max   int64
 	// Subject says what reached it; it is empty where that is not known.
 	Subject string
+	// Err is how Prometheus's engine words it, if that has the limit too.
+	Err error
 }
 
 // Error names the limit, its amount and the selector.
@@ -36,8 +38,14 @@ func (e *LimitError) Error() string {
 	if e.Subject != "" {
 		text += ", reached at selector " + e.Subject
 	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
 	return text
 }
+
+// Unwrap returns Err.
+func (e *LimitError) Unwrap() error { return e.Err }
 
 // grouped prints n with commas between thousands.
 func grouped(n int64) string {

@@ -19,41 +19,61 @@ type Explanation struct {
 	// storage that has no columns.
 	Series   map[*plan.Node]int
 	Warnings annotations.Annotations
+	// Work is what the request took and Costs what the operators did, if Request.Measure
+	// asks for it: then the request is answered too. Prometheus's engine has no
+	// Costs.
+	Work  *Work
+	Costs map[*plan.Node]exec.Cost
 }
 
-// Explain plans r and looks its selectors up in the index; no sample is read. Its
-// errors are those of Run.
+// Explain plans r and looks its selectors up in the index; no sample is read unless
+// r.Measure says so. Its errors are those of Run.
 func (e *Engine) Explain(ctx context.Context, from storage.Queryable, r Request) (*Explanation, error) {
+	x := &Explanation{}
+	if r.Measure {
+		result, err := e.Run(ctx, from, r)
+		if err != nil {
+			return nil, err
+		}
+		defer result.Close()
+		x.Plan, x.Costs, x.Work, x.Warnings = result.Plan, result.Costs, &result.Work, result.Warnings
+	}
+	return x, e.explain(ctx, from, r, x)
+}
+
+// explain adds the plan to x, if it has none, and what the index says.
+func (e *Engine) explain(ctx context.Context, from storage.Queryable, r Request, x *Explanation) error {
 	budget := NewBudget(e.options.BytesMax, e.options.SeriesMax)
 	query, err := e.build(ctx, Limited(from, budget), r)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer query.Close()
 	ctx, leave, err := e.admit(ctx, r.Timeout, budget)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer leave()
 	statement := query.Statement().(*parser.EvalStmt)
-	x := &Explanation{}
 	columns, ok := from.(Columnar)
 	v := &evaluation{engine: e, from: columns, request: r, statement: statement, budget: budget, grid: gridOf(statement)}
 	q := v.newExecution()
-	if why := e.unplanned(ok, r, statement.Expr); why != "" {
+	switch why := e.unplanned(ok, r, statement.Expr); {
+	case x.Plan != nil:
+	case why != "":
 		x.Plan = plan.Build(statement.Expr, plan.Grid(v.grid), plan.Options{
 			Lookback: q.Lookback, SubqueryStep: q.SubqueryStep, Whole: why,
 		})
-	} else {
+	default:
 		x.Plan = exec.Plan(q, statement.Expr, v.grid, e.options.Claims)
 	}
 	if !ok {
-		return x, nil
+		return nil
 	}
 	if err := x.lookUp(ctx, columns, q, statement); err != nil {
-		return nil, atPhase(err, "expression evaluation")
+		return atPhase(err, "expression evaluation")
 	}
-	return x, nil
+	return nil
 }
 
 // unplanned returns why a whole query is left to Prometheus's engine, nothing if
@@ -91,6 +111,6 @@ func (x *Explanation) lookUp(ctx context.Context, from Columnar, q *exec.Query, 
 		}
 		return err == nil
 	})
-	x.Warnings = view.Warnings()
+	x.Warnings.Merge(view.Warnings())
 	return err
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -88,24 +89,36 @@ func fillTable(b testing.TB, db *tsdb.DB) {
 	}
 }
 
+// openTable returns storage with the data of queryTable, sealed or as it came, and
+// what closes it.
+func openTable(b testing.TB, sealed bool) (db *tsdb.DB, end func()) {
+	b.Helper()
+	store, err := pebblekv.Open("data", pebblekv.Options{FS: vfs.NewMem(), Reserve: -1, MemoryBytes: 4 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	db, err = tsdb.Open(context.Background(), store, tsdb.Options{Now: func() time.Time { return tableEnd }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fillTable(b, db)
+	if sealed {
+		if _, err := db.Seal(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return db, func() {
+		if err := errors.Join(db.Close(), store.Close()); err != nil {
+			b.Error(err)
+		}
+	}
+}
+
 // BenchmarkTable asks the table on both executors, of sealed samples and of ones
 // that were flushed twice and are else in memory.
 func BenchmarkTable(b *testing.B) {
 	for _, state := range []string{"sealed", "head"} {
-		store, err := pebblekv.Open("data", pebblekv.Options{FS: vfs.NewMem(), Reserve: -1, MemoryBytes: 4 << 30})
-		if err != nil {
-			b.Fatal(err)
-		}
-		db, err := tsdb.Open(context.Background(), store, tsdb.Options{Now: func() time.Time { return tableEnd }})
-		if err != nil {
-			b.Fatal(err)
-		}
-		fillTable(b, db)
-		if state == "sealed" {
-			if _, err := db.Seal(context.Background()); err != nil {
-				b.Fatal(err)
-			}
-		}
+		db, end := openTable(b, state == "sealed")
 		engine := New(Options{})
 		for _, row := range queryTable {
 			for _, executor := range []string{"columnar", "reference"} {
@@ -122,11 +135,6 @@ func BenchmarkTable(b *testing.B) {
 				})
 			}
 		}
-		if err := db.Close(); err != nil {
-			b.Fatal(err)
-		}
-		if err := store.Close(); err != nil {
-			b.Fatal(err)
-		}
+		end()
 	}
 }

@@ -10,15 +10,20 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/storage"
+	"github.com/valyala/fasthttp"
 
 	"github.com/varve-db/varve/query"
 	"github.com/varve-db/varve/query/watch"
 	"github.com/varve-db/varve/series"
 )
 
-// Deps are what the API reads from. Engine and Queryable must be there; what is
-// nil of the rest makes its endpoints answer with nothing.
+// Deps are what the API reads from. Engine and Queryable or Source must be there;
+// what is nil of the rest makes its endpoints answer with nothing.
 type Deps struct {
+	// Source tells what a request may read, where there are several tenants; nil:
+	// all read the same, which is in the fields of a Source below.
+	Source func(*fasthttp.RequestCtx) Source
+
 	Engine    *query.Engine
 	Queryable storage.Queryable
 	// Chunks serves streamed remote reads; without it they are encoded anew.
@@ -30,6 +35,8 @@ type Deps struct {
 	// Cardinality counts what the storage's index holds.
 	Cardinality func(ctx context.Context, limit int) (Cardinality, error)
 	Runtime     func() (RuntimeInfo, error)
+	// Scraping tells about targets; nil: there are none.
+	Scraping Scraping
 	// Config returns the configuration in use as YAML.
 	Config func() string
 	Flags  map[string]string
@@ -96,6 +103,9 @@ type API struct {
 func New(deps Deps, options Options) *API {
 	if deps.Now == nil {
 		deps.Now = time.Now
+	}
+	if deps.Scraping == nil {
+		deps.Scraping = nothing{}
 	}
 	o := options.withDefaults()
 	return &API{deps: deps, options: o, metrics: newMetrics(o.Registerer), running: map[*call]context.CancelCauseFunc{}}

@@ -18,18 +18,17 @@ func (c *call) introduce(request *query.Request) {
 	header := func(name string) string { return string(c.http.Request.Header.Peek(name)) }
 	request.Client, request.User = c.http.RemoteAddr().String(), header("X-Grafana-User")
 	request.Origin = ledger.Origin{
+		Tenant:    c.from.Tenant,
 		Dashboard: header("X-Dashboard-Uid"), Panel: header("X-Panel-Id"), Datasource: header("X-Datasource-Uid"),
 		Rule: header("X-Rule-Uid"), RuleName: header("X-Rule-Name"), RuleFolder: header("X-Rule-Folder"),
 	}
 }
 
-// activeQueries lists the queries that wait or run, or ends one. Pages of other
-// sites cannot end any: browsers ask first whether they may, and are not told so.
+// activeQueries lists the queries that wait or run.
 func (a *API) activeQueries(_ context.Context, c *call) (answer, error) {
-	if c.http.IsDelete() {
-		return a.endQuery(c)
-	}
-	list := a.deps.Engine.Active()
+	list := slices.DeleteFunc(a.deps.Engine.Active(), func(q query.Active) bool {
+		return c.from.Unknown || q.Request.Origin.Tenant != c.from.Tenant
+	})
 	now := a.deps.Now()
 	return answer{data: text(func(dst []byte) []byte {
 		dst = append(dst, `{"queries":[`...)
@@ -66,12 +65,14 @@ func phase(running bool) string {
 	return "queued"
 }
 
-func (a *API) endQuery(c *call) (answer, error) {
+// endQuery ends a query. Pages of other sites cannot: browsers ask first whether
+// they may, and are not told so.
+func (a *API) endQuery(_ context.Context, c *call) (answer, error) {
 	id, err := strconv.ParseUint(c.params.get("id"), 10, 64)
 	if err != nil {
 		return answer{}, invalidParam("id", errors.New("it must be the id of a query that runs"))
 	}
-	if !a.deps.Engine.Kill(id) {
+	if c.from.Unknown || !a.deps.Engine.Kill(c.from.Tenant, id) {
 		return answer{}, &failure{kindNotFound, fmt.Errorf("there is no query %d that waits or runs", id)}
 	}
 	a.options.Logger.Info("query ended by an operator", "id", id, "client", c.http.RemoteAddr().String())
@@ -135,7 +136,10 @@ func (a *API) queryLedger(_ context.Context, c *call) (answer, error) {
 		known := strings.Join(slices.Sorted(maps.Keys(orders)), ", ")
 		return answer{}, invalidParam("sort", fmt.Errorf("%q is none of %s", name, known))
 	}
-	list, total, evicted := a.deps.Engine.Ledger().Entries(order, limit)
+	list, total, evicted := a.deps.Engine.Ledger().Entries(c.from.Tenant, order, limit)
+	if c.from.Unknown {
+		list, total = nil, 0
+	}
 	return answer{data: text(func(dst []byte) []byte {
 		whole := openObject(dst)
 		whole.name("entries")

@@ -30,7 +30,7 @@ func (a *API) queryExemplars(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	selectors := parser.ExtractSelectors(expr)
-	if len(selectors) == 0 || a.deps.Exemplars == nil {
+	if len(selectors) == 0 || c.from.Exemplars == nil {
 		return answer{data: &exemplarsPart{}}, nil
 	}
 	ctx, _, leave, err := a.deps.Engine.Admit(ctx, timeout)
@@ -38,7 +38,7 @@ func (a *API) queryExemplars(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	defer leave()
-	q, err := a.deps.Exemplars.ExemplarQuerier(ctx)
+	q, err := c.from.Exemplars.ExemplarQuerier(ctx)
 	if err != nil {
 		return answer{}, err
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/varve-db/varve/query"
 	"github.com/varve-db/varve/query/plan"
@@ -14,7 +15,7 @@ func (a *API) queryExplain(ctx context.Context, c *call) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	x, err := a.deps.Engine.Explain(ctx, a.deps.Queryable, request)
+	x, err := a.deps.Engine.Explain(ctx, c.from.Queryable, request)
 	if err != nil {
 		return answer{}, invalidQuery(err)
 	}
@@ -39,6 +40,11 @@ func (a *API) explainRequest(c *call) (request query.Request, err error) {
 		return request, err
 	}
 	request.Query = c.params.get("query")
+	if s := c.params.get("execute"); s != "" {
+		if request.Measure, err = strconv.ParseBool(s); err != nil {
+			return request, invalidParam("execute", err)
+		}
+	}
 	return request, queryOptions(c, &request)
 }
 
@@ -58,6 +64,10 @@ func appendExplanation(dst []byte, x *query.Explanation) []byte {
 		o.dst = rule.close()
 	}
 	o.dst = append(o.dst, ']')
+	if x.Work != nil {
+		o.name("execution")
+		o.dst = appendWork(o.dst, *x.Work)
+	}
 	o.name("plan")
 	o.dst = appendPlan(o.dst, x, x.Plan.Root)
 	return o.close()
@@ -102,18 +112,25 @@ func appendPlan(dst []byte, x *query.Explanation, n *plan.Node) []byte {
 		o.name("selector")
 		o.dst = appendSelector(o.dst, x, n)
 	}
-	if len(n.Children) > 0 {
-		o.name("children")
-		o.dst = append(o.dst, '[')
-		for i, child := range n.Children {
-			if i > 0 {
-				o.dst = append(o.dst, ',')
-			}
-			o.dst = appendPlan(o.dst, x, child)
-		}
-		o.dst = append(o.dst, ']')
-	}
+	o.cost(x.Costs, n)
+	o.children(n, func(dst []byte, child *plan.Node) []byte { return appendPlan(dst, x, child) })
 	return o.close()
+}
+
+// children appends the nodes below n, if there are any.
+func (o *object) children(n *plan.Node, appendNode func([]byte, *plan.Node) []byte) {
+	if len(n.Children) == 0 {
+		return
+	}
+	o.name("children")
+	o.dst = append(o.dst, '[')
+	for i, child := range n.Children {
+		if i > 0 {
+			o.dst = append(o.dst, ',')
+		}
+		o.dst = appendNode(o.dst, child)
+	}
+	o.dst = append(o.dst, ']')
 }
 
 func appendSelector(dst []byte, x *query.Explanation, n *plan.Node) []byte {
@@ -123,12 +140,6 @@ func appendSelector(dst []byte, x *query.Explanation, n *plan.Node) []byte {
 	o.seconds("from", s.Mint)
 	o.seconds("to", s.Maxt)
 	o.text("resolution", string(s.Resolution))
-	if s.Labels == nil {
-		o.name("labels")
-		o.dst = append(o.dst, "null"...)
-	} else {
-		o.list("labels", s.Labels)
-	}
 	if count, ok := x.Series[n]; ok {
 		o.int("series", int64(count))
 	}

@@ -46,23 +46,23 @@ func TestExplain(t *testing.T) {
 				`{"operator":"call","expr":"rate(m_total{h!=\"a\"}[2m])","executor":"columnar",` + grid + `,"children":[` +
 				`{"operator":"range selector","expr":"m_total{h!=\"a\"}[2m]","executor":"columnar",` + grid + `,"selector":{` +
 				`"matchers":[{"name":"h","type":"!=","value":"a"},{"name":"__name__","type":"=","value":"m_total"}],` +
-				`"from":180.001,"to":600,"resolution":"raw","labels":[],"series":2}}]}]}}`},
+				`"from":180.001,"to":600,"resolution":"raw","series":2}}]}]}}`},
 		{"query=m_total{h=\"a\"} unless m_total&time=600",
 			`{"expr":"m_total{h=\"a\"} unless m_total{h=\"a\"}","executor":"columnar",` +
 				`"rules":[{"rule":"propagate","change":"h=\"a\" for m_total"}],"plan":` +
 				`{"operator":"binary operation","expr":"m_total{h=\"a\"} unless m_total{h=\"a\"}","executor":"columnar",` + once + `,"children":[` +
 				`{"operator":"selector","expr":"m_total{h=\"a\"}","executor":"columnar",` + once + `,"selector":{` +
 				`"matchers":[{"name":"h","type":"=","value":"a"},{"name":"__name__","type":"=","value":"m_total"}],` +
-				`"from":300.001,"to":600,"resolution":"raw","labels":null,"series":1}},` +
+				`"from":300.001,"to":600,"resolution":"raw","series":1}},` +
 				`{"operator":"selector","expr":"m_total{h=\"a\"}","executor":"columnar",` + once + `,"selector":{` +
 				`"matchers":[{"name":"__name__","type":"=","value":"m_total"},{"name":"h","type":"=","value":"a"}],` +
-				`"from":300.001,"to":600,"resolution":"raw","labels":null,"series":1}}]}}`},
+				`"from":300.001,"to":600,"resolution":"raw","series":1}}]}}`},
 		{"query=info(m_total)&time=600&executor=reference",
 			`{"expr":"info(m_total)","executor":"reference","rules":[],"plan":` +
 				`{"operator":"call","expr":"info(m_total)","executor":"reference","reason":"the request asks for it",` + once + `,"children":[` +
 				`{"operator":"selector","expr":"m_total","executor":"reference",` + once + `,"selector":{` +
 				`"matchers":[{"name":"__name__","type":"=","value":"m_total"}],` +
-				`"from":300.001,"to":600,"resolution":"raw","labels":null,"series":3}}]}}`},
+				`"from":300.001,"to":600,"resolution":"raw","series":3}}]}}`},
 	} {
 		want := `{"status":"success","data":` + c.want + `}`
 		form := strings.NewReplacer(" ", "%20", "\"", "%22", "!=", "!%3D").Replace(c.form)
@@ -92,6 +92,55 @@ func TestExplainMixed(t *testing.T) {
 			t.Errorf("no %s in %s", part, a.body)
 		}
 	}
+}
+
+// TestExplainExecutes asks for what the operators took, in an explanation and in the
+// statistics of an answer.
+func TestExplainExecutes(t *testing.T) {
+	s := explaining(t)
+	form := []string{"query", `sum(rate(m_total{h!="a"}[2m]))`, "start", "300", "end", "600", "step", "60"}
+	explained := s.ask(t, http.MethodPost, "/api/v1/query_explain", values(append(form, "execute", "true")...)).succeeded(t).data.(map[string]any)
+	answered := s.ask(t, http.MethodPost, "/api/v1/query_range", values(append(form, "stats", "all")...)).succeeded(t).data.(map[string]any)
+	if work := explained["execution"].(map[string]any); work["samplesDecoded"] != 56.0 || work["rows"] != 3.0 || work["busySeconds"].(float64) <= 0 {
+		t.Errorf("%v", work)
+	}
+	for _, tree := range []any{explained["plan"], answered["stats"].(map[string]any)["operators"]} {
+		sum := tree.(map[string]any)
+		rate := sum["children"].([]any)[0].(map[string]any)
+		reads := rate["children"].([]any)[0].(map[string]any)
+		for _, c := range []struct {
+			operator, name string
+			of             map[string]any
+			want           map[string]any // nil: what stands above does its work
+		}{
+			{"aggregation", "sum", sum, map[string]any{"series": 1.0, "rows": 1.0, "samples": 0.0, "samplesDecoded": 0.0, "peakBytes": 96.0}},
+			{"call", "rate", rate, map[string]any{"series": 2.0, "rows": 2.0, "samples": 96.0, "samplesDecoded": 56.0, "peakBytes": 0.0}},
+			{"range selector", "m_total", reads, nil},
+		} {
+			if c.of["operator"] != c.operator || !strings.HasPrefix(c.of["expr"].(string), c.name) {
+				t.Errorf("%v is no %s of %s", c.of, c.operator, c.name)
+			}
+			took, found := c.of["execution"].(map[string]any)
+			if found != (c.want != nil) {
+				t.Errorf("%s: %v", c.name, c.of)
+			}
+			for member, want := range c.want {
+				if took[member] != want {
+					t.Errorf("%s of %s is %v, want %v", member, c.name, took[member], want)
+				}
+			}
+			if found && took["busySeconds"].(float64) < 0 {
+				t.Errorf("%s: %v", c.name, took)
+			}
+		}
+	}
+	// Prometheus's engine does not tell.
+	explained = s.ask(t, http.MethodPost, "/api/v1/query_explain", values(append(form, "execute", "true", "executor", "reference")...)).succeeded(t).data.(map[string]any)
+	if explained["execution"].(map[string]any)["executor"] != "reference" || explained["plan"].(map[string]any)["execution"] != nil {
+		t.Errorf("%v", explained)
+	}
+	s.ask(t, http.MethodPost, "/api/v1/query_explain", values(append(form, "execute", "perhaps")...)).failed(t, 400, "bad_data")
+	s.ask(t, http.MethodPost, "/api/v1/query_explain", values("query", `m_total * on () m_total`, "time", "600", "execute", "1")).failed(t, 422, "execution")
 }
 
 // TestExplainRefuses asks what is no question.

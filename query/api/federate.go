@@ -35,7 +35,7 @@ func (a *API) federate(ctx context.Context, c *call) error {
 		return err
 	}
 	defer leave()
-	samples, err := a.newest(ctx, budget, selectors)
+	samples, err := a.newest(ctx, query.Limited(c.from.Queryable, budget), selectors)
 	if err != nil {
 		return ofStorage(err)
 	}
@@ -84,10 +84,10 @@ func (a *API) externalLabels() []*dto.LabelPair {
 func pair(name, value string) *dto.LabelPair { return &dto.LabelPair{Name: &name, Value: &value} }
 
 // newest selects the last sample of each series, unless it is a stale marker.
-func (a *API) newest(ctx context.Context, budget *query.Budget, selectors [][]*labels.Matcher) (promql.Vector, error) {
+func (a *API) newest(ctx context.Context, from storage.Queryable, selectors [][]*labels.Matcher) (promql.Vector, error) {
 	now := a.deps.Now()
 	mint, maxt := milliseconds(now.Add(-a.deps.Engine.Lookback())), milliseconds(now)
-	q, err := query.Limited(a.deps.Queryable, budget).Querier(mint, maxt)
+	q, err := from.Querier(mint, maxt)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ type call struct {
 	api    *API
 	http   *fasthttp.RequestCtx // void once the handler has returned
 	params *params
+	from   Source // what it may read
 	ends   []func()
 }
 
@@ -70,7 +71,7 @@ func (a *API) serve(name string, run func(context.Context, *call) error, fail fu
 			rc.SetStatusCode(fasthttp.StatusNoContent)
 			return
 		}
-		c := &call{api: a, http: rc, params: readParams(rc, a.options.FormBytesMax)}
+		c := &call{api: a, http: rc, params: readParams(rc, a.options.FormBytesMax), from: a.deps.source(rc)}
 		err := a.run(c, name, run)
 		if err != nil {
 			c.end()

@@ -82,7 +82,7 @@ func (a *API) list(ctx context.Context, c *call, l lookup, ask func(context.Cont
 		return answer{}, err
 	}
 	defer leave()
-	q, err := a.deps.Queryable.Querier(milliseconds(l.start), milliseconds(l.end))
+	q, err := c.from.Queryable.Querier(milliseconds(l.start), milliseconds(l.end))
 	if err != nil {
 		return answer{}, err
 	}

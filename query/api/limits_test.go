@@ -429,7 +429,7 @@ func FuzzParameters(f *testing.F) {
 			} else {
 				path += "?" + escapeQuery(parameters)
 			}
-			method := "GET"
+			method := r.Methods[0]
 			if form != "" {
 				method = "POST"
 			}
@@ -437,7 +437,8 @@ func FuzzParameters(f *testing.F) {
 			if got.code >= 500 && got.code != 503 || got.code < 200 {
 				t.Errorf("%s %s %q: %d %s", method, path, form, got.code, clip(got.body))
 			}
-			if r.Path != "/federate" && !json.Valid([]byte(got.body)) {
+			answersText := r.Path == "/federate" || r.Path == "/api/v1/export"
+			if !answersText && got.code != 204 && !json.Valid([]byte(got.body)) {
 				t.Errorf("%s %s %q: %s", method, path, form, clip(got.body))
 			}
 		}

@@ -25,8 +25,8 @@ func (a *API) metadata(ctx context.Context, c *call) (answer, error) {
 		perMetric = -1
 	}
 	var found map[string][]series.Metadata
-	if a.deps.Metadata != nil {
-		found = a.deps.Metadata(c.params.get("metric"), limit, perMetric)
+	if c.from.Metadata != nil {
+		found = c.from.Metadata(c.params.get("metric"), limit, perMetric)
 	}
 	names := slices.Sorted(maps.Keys(found))
 	return answer{data: &metadataPart{of: found, names: names, limit: limit, perMetric: perMetric}}, nil

@@ -101,13 +101,25 @@ func appendSigned(dst []byte, v float64, n uint64, places int) []byte {
 		size += missing
 	}
 	point := size - places
-	copy(b[point+1:size+1], b[point:size])
+	shiftUp(b[point:])
 	b[point] = '.'
 	size++
 	for b[size-1] == '0' {
 		size--
 	}
 	return dst[:at+size]
+}
+
+// shiftUp moves the first 32 bytes of b up by one. They are at least all decimal
+// places that a number has.
+func shiftUp(b []byte) {
+	b = b[:33]
+	first, second := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+	third, fourth := binary.LittleEndian.Uint64(b[16:]), binary.LittleEndian.Uint64(b[24:])
+	binary.LittleEndian.PutUint64(b[1:], first)
+	binary.LittleEndian.PutUint64(b[9:], second)
+	binary.LittleEndian.PutUint64(b[17:], third)
+	binary.LittleEndian.PutUint64(b[25:], fourth)
 }
 
 const (

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 )
@@ -161,6 +162,43 @@ func TestRepeatedValues(t *testing.T) {
 	got, blocks := matrixText(m, nil)
 	if blocks < 5 || string(got) != string(want)+"]" {
 		t.Errorf("%d blocks, %d bytes that differ", blocks, len(got))
+	}
+}
+
+// TestTwoWritersGiveTheSameText writes series of all lengths, in blocks by turns,
+// and as one goroutine does it.
+func TestTwoWritersGiveTheSameText(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for round := range 8 {
+		var m promql.Matrix
+		shared := false
+		for i := range 60 + random.IntN(40) {
+			s := promql.Series{Metric: labels.FromStrings("i", strconv.Itoa(i))}
+			n := random.IntN(400)
+			if random.IntN(40) == 0 {
+				n = random.IntN(30_000)
+			}
+			for at := range n {
+				s.Floats = append(s.Floats, promql.FPoint{T: int64(at) * 1000, F: random.Float64()})
+			}
+			if random.IntN(10) == 0 {
+				s.Histograms = []promql.HPoint{{T: 5, H: &histogram.FloatHistogram{Count: 1, Sum: 2}}}
+			}
+			m = append(m, s)
+		}
+		want, _ := (&matrixPart{matrix: m}).upTo([]byte{'['}, len(m), math.MaxInt)
+		part := &matrixPart{matrix: m}
+		var got []byte
+		for done := false; !done; {
+			got, done = part.next(got)
+			shared = shared || part.second != nil
+		}
+		if string(got) != string(want)+"]" {
+			t.Errorf("round %d: %d bytes, want %d", round, len(got), len(want)+1)
+		}
+		if round == 0 && !shared {
+			t.Error("one goroutine wrote it all")
+		}
 	}
 }
 

@@ -123,7 +123,7 @@ func (a *API) ask(ctx context.Context, c *call, request query.Request, limit int
 	if err := queryOptions(c, &request); err != nil {
 		return answer{}, err
 	}
-	result, err := a.deps.Engine.Run(ctx, a.deps.Queryable, request)
+	result, err := a.deps.Engine.Run(ctx, c.from.Queryable, request)
 	if err != nil {
 		return answer{}, invalidQuery(err)
 	}
@@ -172,7 +172,9 @@ func queryOptions(c *call, request *query.Request) error {
 		request.UseStartTimestamps = &use
 	}
 	c.introduce(request)
-	request.PerStepStats = c.params.get("stats") == statsAll
+	if c.params.get("stats") == statsAll {
+		request.PerStepStats, request.Measure = true, true
+	}
 	if s := c.params.get("nocache"); s != "" {
 		no, err := strconv.ParseBool(s)
 		if err != nil {

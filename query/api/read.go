@@ -81,7 +81,7 @@ func readKind(accepted []prompb.ReadRequest_ResponseType) (prompb.ReadRequest_Re
 
 func (a *API) readSamples(ctx context.Context, c *call, budget *query.Budget, request *prompb.ReadRequest) error {
 	response := prompb.ReadResponse{Results: make([]*prompb.QueryResult, len(request.Queries))}
-	from := query.Limited(a.deps.Queryable, budget)
+	from := query.Limited(c.from.Queryable, budget)
 	left := a.options.ReadSamplesMax
 	for i, q := range request.Queries {
 		matchers, err := a.readMatchers(q.Matchers)

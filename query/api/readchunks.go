@@ -39,15 +39,15 @@ func (a *API) readChunks(ctx context.Context, c *call, budget *query.Budget, req
 
 // chunkSet selects the chunks of a query, from samples if the storage has none.
 func (a *API) chunkSet(ctx context.Context, c *call, budget *query.Budget, q *prompb.Query, matchers []*labels.Matcher) (storage.ChunkSeriesSet, error) {
-	if a.deps.Chunks == nil {
-		querier, err := query.Limited(a.deps.Queryable, budget).Querier(q.StartTimestampMs, q.EndTimestampMs)
+	if c.from.Chunks == nil {
+		querier, err := query.Limited(c.from.Queryable, budget).Querier(q.StartTimestampMs, q.EndTimestampMs)
 		if err != nil {
 			return nil, err
 		}
 		c.atEnd(func() { _ = querier.Close() })
 		return storage.NewSeriesSetToChunkSet(querier.Select(ctx, true, readHints(q), matchers...)), nil
 	}
-	querier, err := query.LimitedChunks(a.deps.Chunks, budget).ChunkQuerier(q.StartTimestampMs, q.EndTimestampMs)
+	querier, err := query.LimitedChunks(c.from.Chunks, budget).ChunkQuerier(q.StartTimestampMs, q.EndTimestampMs)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,8 @@ type Route struct {
 	// Path is literal but for segments in braces, which stand for any one segment.
 	Path   string
 	Handle func(*fasthttp.RequestCtx)
+	// Admin marks what only operators may do.
+	Admin bool
 }
 
 // Matches reports whether path, percent-encoded and without a prefix, is the
@@ -40,7 +42,7 @@ func (a *API) Routes() []Route {
 	v1 := func(methods []string, path string, f func(context.Context, *call) (answer, error)) Route {
 		return Route{Methods: methods, Path: "/api/v1" + path, Handle: a.json(endpoint(path), f)}
 	}
-	return []Route{
+	return append(a.deletionRoutes(), []Route{
 		v1(read, "/query", a.query),
 		v1(read, "/query_range", a.queryRange),
 		v1(read, "/query_explain", a.queryExplain),
@@ -63,11 +65,13 @@ func (a *API) Routes() []Route {
 		v1(get, "/status/flags", a.flags),
 		v1(get, "/status/config", a.config),
 		v1(get, "/status/tsdb", a.cardinality),
-		v1([]string{fasthttp.MethodGet, fasthttp.MethodDelete, fasthttp.MethodOptions}, "/status/active_queries", a.activeQueries),
+		v1(get, "/status/active_queries", a.activeQueries),
+		{[]string{fasthttp.MethodDelete}, "/api/v1/status/active_queries", a.json("status_active_queries", a.endQuery), true},
 		v1(get, "/status/query_ledger", a.queryLedger),
-		{[]string{fasthttp.MethodPost}, "/api/v1/read", a.plain("read", a.read)},
-		{[]string{fasthttp.MethodGet}, "/federate", a.plain("federate", a.federate)},
-	}
+		{[]string{fasthttp.MethodPost}, "/api/v1/read", a.plain("read", a.read), false},
+		{read, "/api/v1/export", a.plain("export", a.export), false},
+		{[]string{fasthttp.MethodGet}, "/federate", a.plain("federate", a.federate), false},
+	}...)
 }
 
 // endpoint names a path in metrics.

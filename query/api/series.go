@@ -28,7 +28,7 @@ func (a *API) series(ctx context.Context, c *call) (answer, error) {
 		return answer{}, err
 	}
 	defer leave()
-	q, err := query.Limited(a.deps.Queryable, budget).Querier(milliseconds(l.start), milliseconds(l.end))
+	q, err := query.Limited(c.from.Queryable, budget).Querier(milliseconds(l.start), milliseconds(l.end))
 	if err != nil {
 		return answer{}, err
 	}

@@ -6,6 +6,8 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/varve-db/varve/query"
+	"github.com/varve-db/varve/query/exec"
+	"github.com/varve-db/varve/query/plan"
 )
 
 // appendStats appends what a query cost: Prometheus's members, and ours in members
@@ -40,7 +42,38 @@ func appendStats(dst []byte, result *query.Result) []byte {
 	dst = strconv.AppendInt(append(dst, `,"peakSamples":`...), int64(samples.PeakSamples), 10)
 	dst = strconv.AppendInt(append(dst, `},"storage":{"series":`...), result.Budget.Series(), 10)
 	dst = strconv.AppendInt(append(dst, `,"chunkBytes":`...), result.Budget.Bytes(), 10)
-	return append(appendWork(append(dst, `},"execution":`...), result.Work), '}')
+	dst = appendWork(append(dst, `},"execution":`...), result.Work)
+	if result.Plan != nil {
+		dst = appendCosts(append(dst, `,"operators":`...), result.Costs, result.Plan.Root)
+	}
+	return append(dst, '}')
+}
+
+// appendCosts appends what the operators of a plan took, as a tree.
+func appendCosts(dst []byte, costs map[*plan.Node]exec.Cost, n *plan.Node) []byte {
+	o := openObject(dst)
+	o.text("operator", string(n.Kind))
+	o.text("expr", n.Expr.String())
+	o.cost(costs, n)
+	o.children(n, func(dst []byte, child *plan.Node) []byte { return appendCosts(dst, costs, child) })
+	return o.close()
+}
+
+// cost appends what the operator of a node took, if it has one of its own.
+func (o *object) cost(costs map[*plan.Node]exec.Cost, n *plan.Node) {
+	c, ok := costs[n]
+	if !ok {
+		return
+	}
+	o.name("execution")
+	in := openObject(o.dst)
+	in.int("series", c.Series)
+	in.int("rows", c.Rows)
+	in.int("samples", c.Samples)
+	in.int("samplesDecoded", c.Decoded)
+	in.int("peakBytes", c.Peak*query.PointBytes)
+	in.number("busySeconds", c.Busy.Seconds())
+	o.dst = in.close()
 }
 
 // appendWork appends what was done for a query.

@@ -116,6 +116,15 @@ type Cardinality struct {
 	TimeMin, TimeMax int64
 	// The largest counts first.
 	SeriesByMetric, ValuesByLabel, BytesByLabel, SeriesByPair []Count
+	Churn                                                     Churn
+}
+
+// Churn is what came into the storage's index since a moment: how many series,
+// and about how many of which, the most first.
+type Churn struct {
+	Since                                       time.Time
+	Series                                      uint64
+	SeriesByMetric, ValuesByLabel, SeriesByPair []Count
 }
 
 // Count is how much there is of something.
@@ -137,13 +146,13 @@ func (a *API) cardinality(ctx context.Context, c *call) (answer, error) {
 		}
 	}
 	var counted Cardinality
-	if a.deps.Cardinality != nil {
+	if c.from.Cardinality != nil {
 		ctx, _, leave, err := a.deps.Engine.Admit(ctx, 0)
 		if err != nil {
 			return answer{}, err
 		}
 		defer leave()
-		if counted, err = a.deps.Cardinality(ctx, limit); err != nil {
+		if counted, err = c.from.Cardinality(ctx, limit); err != nil {
 			return answer{}, &failure{kindInternal, err}
 		}
 	}
@@ -165,6 +174,19 @@ func appendCardinality(dst []byte, c Cardinality, limit int) []byte {
 	o.counts("labelValueCountByLabelName", c.ValuesByLabel, limit)
 	o.counts("memoryInBytesByLabelName", c.BytesByLabel, limit)
 	o.counts("seriesCountByLabelValuePair", c.SeriesByPair, limit)
+	o.name("churn")
+	o.dst = appendChurn(o.dst, c.Churn, limit)
+	return o.close()
+}
+
+func appendChurn(dst []byte, c Churn, limit int) []byte {
+	o := openObject(dst)
+	o.time("since", c.Since)
+	o.name("seriesCreated")
+	o.dst = strconv.AppendUint(o.dst, c.Series, 10)
+	o.counts("seriesCreatedByMetricName", c.SeriesByMetric, limit)
+	o.counts("valuesCreatedByLabelName", c.ValuesByLabel, limit)
+	o.counts("seriesCreatedByLabelValuePair", c.SeriesByPair, limit)
 	return o.close()
 }
 

@@ -19,7 +19,8 @@ func TestStatus(t *testing.T) {
 	}
 	deps.Cardinality = func(_ context.Context, limit int) (Cardinality, error) {
 		return Cardinality{Series: 10, LabelPairs: 9, Chunks: 8, TimeMin: -7, TimeMax: 6,
-			SeriesByMetric: []Count{{"up", 5}, {"down", 4}}, SeriesByPair: []Count{{"a=b", 3}}}, nil
+			SeriesByMetric: []Count{{"up", 5}, {"down", 4}}, SeriesByPair: []Count{{"a=b", 3}},
+			Churn: Churn{Since: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC), Series: 12, SeriesByMetric: []Count{{"up", 9}, {"down", 3}}}}, nil
 	}
 	s := serve(t, deps, Options{
 		Build:    BuildInfo{VarveVersion: "0.1.0", Revision: "abc", Runtime: "go1.26"},
@@ -34,7 +35,9 @@ func TestStatus(t *testing.T) {
 		"/api/v1/status/buildinfo": `{"version":"3.16.0","revision":"abc","branch":"","buildUser":"","buildDate":"","goVersion":"go1.26","application":"Varve","varveVersion":"0.1.0"}`,
 		"/api/v1/status/tsdb?limit=1": `{"headStats":{"numSeries":10,"numLabelPairs":9,"chunkCount":8,"minTime":-7,"maxTime":6},` +
 			`"seriesCountByMetricName":[{"name":"up","value":5}],"labelValueCountByLabelName":[],"memoryInBytesByLabelName":[],` +
-			`"seriesCountByLabelValuePair":[{"name":"a=b","value":3}]}`,
+			`"seriesCountByLabelValuePair":[{"name":"a=b","value":3}],` +
+			`"churn":{"since":"2026-01-02T03:04:00Z","seriesCreated":12,"seriesCreatedByMetricName":[{"name":"up","value":9}],` +
+			`"valuesCreatedByLabelName":[],"seriesCreatedByLabelValuePair":[]}}`,
 	} {
 		if got := s.get(t, path); got.body != `{"status":"success","data":`+want+`}` {
 			t.Errorf("%s:\n got %s\nwant %s", path, got.body, want)

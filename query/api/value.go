@@ -2,6 +2,7 @@ package api
 
 import (
 	"math"
+	"sync"
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/promql"
@@ -81,7 +82,8 @@ func appendSample(dst []byte, s *promql.Sample) []byte {
 	return append(dst, ']', '}')
 }
 
-// matrixPart writes series after series, and may pause inside one.
+// matrixPart writes series after series, and may pause inside one. While there is
+// much to write, a second goroutine writes every other block.
 type matrixPart struct {
 	matrix promql.Matrix
 	series int // the one being written
@@ -89,26 +91,84 @@ type matrixPart struct {
 	floats int // points of it that are written
 	hists  int
 	times  timeTexts
+	second *matrixPart // writes series of its own
+	beside []byte      // what it has written
 }
 
 func (p *matrixPart) next(dst []byte) ([]byte, bool) {
-	limit := len(dst) + blockBytes
 	if p.series == 0 && !p.opened {
 		dst = append(dst, '[')
 	}
-	for p.series < len(p.matrix) {
+	if first, end := p.split(); first < end {
+		dst = p.both(dst, first, end)
+	} else {
+		end = len(p.matrix)
+		if p.opened { // what comes after it may be split again
+			end = p.series + 1
+		}
+		var paused bool
+		if dst, paused = p.upTo(dst, end, len(dst)+blockBytes); paused {
+			return dst, false
+		}
+	}
+	if p.series < len(p.matrix) {
+		return dst, false
+	}
+	return append(dst, ']'), true
+}
+
+// upTo writes the series before number end, until dst is longer than limit.
+func (p *matrixPart) upTo(dst []byte, end, limit int) (_ []byte, paused bool) {
+	for p.series < end {
 		s := &p.matrix[p.series]
 		if !p.opened {
 			dst = p.open(dst, s)
 		}
-		var paused bool
 		if dst, paused = p.points(dst, s, limit); paused {
-			return dst, false
+			return dst, true
 		}
 		dst = append(dst, '}')
 		p.series, p.opened = p.series+1, false
 	}
-	return append(dst, ']'), true
+	return dst, false
+}
+
+// blockPoints is about how many points make a block.
+const blockPoints = 3000
+
+// split returns the series that two goroutines write next: one those before first,
+// the other those from there to end. There are none if little is left.
+func (p *matrixPart) split() (first, end int) {
+	if p.opened || len(p.matrix)-p.series < 2 {
+		return 0, 0
+	}
+	points := 0
+	for i := p.series; i < len(p.matrix); i++ {
+		points += len(p.matrix[i].Floats)
+		switch {
+		case points > 8*blockPoints: // a series too long for one block
+			return 0, 0
+		case first == 0 && points >= blockPoints:
+			first = i + 1
+		case points >= 2*blockPoints:
+			return first, i + 1
+		}
+	}
+	return 0, 0
+}
+
+// both writes series up to first, and beside it those from there to end.
+func (p *matrixPart) both(dst []byte, first, end int) []byte {
+	if p.second == nil {
+		p.second = &matrixPart{matrix: p.matrix}
+	}
+	p.second.series = first
+	var written sync.WaitGroup
+	written.Go(func() { p.beside, _ = p.second.upTo(p.beside[:0], end, math.MaxInt) })
+	dst, _ = p.upTo(dst, first, math.MaxInt)
+	written.Wait()
+	p.series = end
+	return append(dst, p.beside...)
 }
 
 func (p *matrixPart) open(dst []byte, s *promql.Series) []byte {

@@ -96,7 +96,7 @@ func (in *intake) run(ctx context.Context, add func(group, i int, row *Row, s sh
 		shapes[i] = shapeOf(row)
 		return nil
 	}, func(i int, row *Row) error {
-		if shapes[i] == shapeEmpty {
+		if shapes[i].kind == shapeEmpty {
 			return nil
 		}
 		number := &in.number[in.groupOf(i)]
@@ -149,14 +149,19 @@ func (in *intake) ignored() {
 }
 
 // shape says what points a row has.
-type shape uint8
+type shape struct {
+	kind     shapeKind
+	from, to int // of a run
+}
+
+type shapeKind uint8
 
 const (
-	shapeEmpty shape = iota
-	shapeDense       // tame floats at all steps
-	shapeGaps        // tame floats at some
-	shapeWild        // other floats among them
-	shapeMixed       // histograms among them
+	shapeEmpty shapeKind = iota
+	shapeRun             // tame floats at all steps from one to another, and nothing else
+	shapeGaps            // tame floats at some steps
+	shapeWild            // other floats among them
+	shapeMixed           // histograms among them
 )
 
 // tame is the bound of floats of which any number can be added, without a thought
@@ -166,31 +171,72 @@ const tame = 0x1p900
 func shapeOf(row *Row) shape {
 	for _, h := range row.Histograms {
 		if h != nil {
-			return shapeMixed
+			return shape{kind: shapeMixed}
 		}
 	}
-	easy := 0
-	for _, v := range row.Floats {
-		if math.Abs(v) < tame {
-			easy++
-		}
+	from := 0
+	for from < len(row.Floats) && IsAbsent(row.Floats[from]) {
+		from++
 	}
-	if easy == len(row.Floats) {
-		return shapeDense
+	if from == len(row.Floats) {
+		return shape{}
 	}
-	absent := 0
-	for _, v := range row.Floats {
+	to := from + tameRun(row.Floats[from:])
+	if to == from {
+		return shape{kind: shapeWild}
+	}
+	out := shape{shapeRun, from, to}
+	for _, v := range row.Floats[to:] {
 		if IsAbsent(v) {
-			absent++
+			continue
+		}
+		if !isTame(v) {
+			return shape{kind: shapeWild}
+		}
+		out.kind = shapeGaps
+	}
+	return out
+}
+
+func isTame(v float64) bool { return math.Abs(v) < tame }
+
+// tameRun returns the length of the run of tame floats that values begin with.
+func tameRun(values []float64) int {
+	i := 0
+	for ; i+4 <= len(values); i += 4 {
+		if v := values[i : i+4 : i+4]; !isTame(v[0]) || !isTame(v[1]) || !isTame(v[2]) || !isTame(v[3]) {
+			break
 		}
 	}
-	switch {
-	case absent == len(row.Floats):
-		return shapeEmpty
-	case absent+easy == len(row.Floats):
-		return shapeGaps
+	for i < len(values) && isTame(values[i]) {
+		i++
 	}
-	return shapeWild
+	return i
+}
+
+// rowRun counts the rows that have points at the same steps, one after another: most
+// rows of a group have.
+type rowRun struct {
+	from, to int
+	rows     float64
+}
+
+// takes counts a row if it has its points there, or if there is none yet.
+func (r *rowRun) takes(s shape) bool {
+	if r.rows > 0 && (s.from != r.from || s.to != r.to) {
+		return false
+	}
+	r.from, r.to = s.from, s.to
+	r.rows++
+	return true
+}
+
+// move adds the rows to a count of each step, and forgets them.
+func (r *rowRun) move(count []float64) {
+	for step := r.from; r.rows > 0 && step < r.to; step++ {
+		count[step] += r.rows
+	}
+	r.rows = 0
 }
 
 // groupColumns has a value for each step of each group, in pages, so that many

@@ -121,7 +121,7 @@ func TestAggregateFails(t *testing.T) {
 	}
 }
 
-func TestAddDenseIsKahan(t *testing.T) {
+func TestAddRunIsKahan(t *testing.T) {
 	rnd := rand.New(rand.NewSource(2))
 	for range 2000 {
 		var sum, comp, s, c [1]float64
@@ -135,7 +135,7 @@ func TestAddDenseIsKahan(t *testing.T) {
 				v = -s[0]
 			}
 			if rnd.Intn(2) == 0 {
-				addDense(sum[:], comp[:], []float64{v})
+				addRun(sum[:], comp[:], []float64{v})
 			} else {
 				addGaps(sum[:], comp[:], flags, []float64{v})
 			}

@@ -24,7 +24,7 @@ func (q *quantiles) add(group, i int, row *Row, s shape) error {
 		room := min(int(q.in.sizes[q.in.groupOf(i)])*q.in.steps, roomValues)
 		q.values, q.last = append(q.values, make([]float64, 0, room)), append(q.last, -1)
 	}
-	if s == shapeMixed {
+	if s.kind == shapeMixed {
 		q.in.ignored()
 	}
 	last := lastPoint(row.Floats)

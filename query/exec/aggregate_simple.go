@@ -4,36 +4,39 @@ import "math"
 
 // counts is count, and group, which asks only whether there are points.
 type counts struct {
-	in     *intake
-	exist  bool
-	dense  []float64 // of each group, rows that have a point at every step
-	sparse groupColumns[float64]
+	in    *intake
+	exist bool
+	runs  []rowRun // of each group, what count does not have yet
+	count groupColumns[float64]
 }
 
 func newCounts(in *intake, exist bool) *counts { return &counts{in: in, exist: exist} }
 
 func (c *counts) add(group, _ int, row *Row, s shape) error {
-	if group == len(c.dense) {
-		c.dense = append(c.dense, 0)
-		c.sparse.grow(group, c.in.steps, len(c.in.number))
+	if group == len(c.runs) {
+		c.runs = append(c.runs, rowRun{})
+		c.count.grow(group, c.in.steps, len(c.in.number))
 		if err := c.in.hold(c.in.steps); err != nil {
 			return err
 		}
 	}
-	if s == shapeDense {
-		c.dense[group]++
+	run, count := &c.runs[group], c.count.of(group)
+	if s.kind == shapeRun {
+		if !run.takes(s) {
+			run.move(count)
+			run.takes(s)
+		}
 		return nil
 	}
-	column := c.sparse.of(group)
 	for step, v := range row.Floats {
 		if !IsAbsent(v) {
-			column[step]++
+			count[step]++
 		}
 	}
-	if s == shapeMixed {
+	if s.kind == shapeMixed {
 		for step, h := range row.Histograms {
 			if h != nil {
-				column[step]++
+				count[step]++
 			}
 		}
 	}
@@ -42,16 +45,15 @@ func (c *counts) add(group, _ int, row *Row, s shape) error {
 
 func (c *counts) finish(group int) (last int, err error) {
 	last = -1
-	column, dense := c.sparse.of(group), c.dense[group]
-	for step, n := range column {
-		switch n += dense; {
+	count := c.count.of(group)
+	c.runs[group].move(count)
+	for step, n := range count {
+		switch {
 		case n == 0:
-			column[step] = Absent
+			count[step] = Absent
 			continue
 		case c.exist:
-			column[step] = 1
-		default:
-			column[step] = n
+			count[step] = 1
 		}
 		last = step
 	}
@@ -59,7 +61,7 @@ func (c *counts) finish(group int) (last int, err error) {
 }
 
 func (c *counts) fill(_ *Worker, group int, row *Row) error {
-	row.Floats = c.sparse.of(group)
+	row.Floats = c.count.of(group)
 	return nil
 }
 
@@ -92,7 +94,7 @@ func (e *extremes) add(group, _ int, row *Row, s shape) error {
 			return err
 		}
 	}
-	if s == shapeMixed {
+	if s.kind == shapeMixed {
 		e.in.ignored()
 	}
 	if e.max {
@@ -154,7 +156,7 @@ func (d *deviations) add(group, _ int, row *Row, s shape) error {
 			return err
 		}
 	}
-	if s == shapeMixed {
+	if s.kind == shapeMixed {
 		d.in.ignored()
 	}
 	count, mean, value := d.count.of(group), d.mean.of(group), d.value.of(group)

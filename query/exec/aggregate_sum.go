@@ -17,12 +17,12 @@ type sums struct {
 	sum    groupColumns[float64] // or the mean, of incremental points
 	comp   groupColumns[float64] // what rounding took from sum
 	flags  groupColumns[sumFlags]
-	count  groupColumns[float64] // only of means; in addition to sumGroup.dense
+	count  groupColumns[float64] // only of means
 }
 
 // sumGroup is the state of a group as a whole.
 type sumGroup struct {
-	dense float64 // rows with a float at every step
+	run rowRun // the rows that flags and count do not have yet
 	// slow says that there were other points than tame floats: then each is added
 	// with an eye to what was there.
 	slow       bool
@@ -54,21 +54,21 @@ func (s *sums) add(group, i int, row *Row, sh shape) error {
 		}
 	}
 	g := &s.groups[group]
-	if g.slow || sh > shapeGaps {
+	if g.slow || sh.kind > shapeGaps {
+		s.settle(group)
 		g.slow = true
 		return s.addSlow(group, i, row)
 	}
-	sum, comp, flags := s.sum.of(group), s.comp.of(group), s.flags.of(group)
-	if sh == shapeDense {
-		if g.dense++; g.dense == 1 {
-			for step := range flags {
-				flags[step] = sumFloat
-			}
+	sum, comp := s.sum.of(group), s.comp.of(group)
+	if sh.kind == shapeRun {
+		if !g.run.takes(sh) {
+			s.settle(group)
+			g.run.takes(sh)
 		}
-		addDense(sum, comp, row.Floats)
+		addRun(sum[sh.from:sh.to], comp[sh.from:sh.to], row.Floats[sh.from:sh.to])
 		return nil
 	}
-	addGaps(sum, comp, flags, row.Floats)
+	addGaps(sum, comp, s.flags.of(group), row.Floats)
 	if s.mean {
 		count := s.count.of(group)
 		for step, v := range row.Floats {
@@ -78,6 +78,21 @@ func (s *sums) add(group, i int, row *Row, sh shape) error {
 		}
 	}
 	return nil
+}
+
+// settle brings flags and count up to date.
+func (s *sums) settle(group int) {
+	run := &s.groups[group].run
+	if run.rows == 0 {
+		return
+	}
+	for flags, step := s.flags.of(group), run.from; step < run.to; step++ {
+		flags[step] |= sumFloat
+	}
+	if s.mean {
+		run.move(s.count.of(group))
+	}
+	run.rows = 0
 }
 
 func (s *sums) grow(group int) error {
@@ -93,11 +108,11 @@ func (s *sums) grow(group int) error {
 	return s.in.hold(points)
 }
 
-// addDense adds tame floats. The rounding error of a sum of two is exact however
+// addRun adds tame floats. The rounding error of a sum of two is exact however
 // it is computed, so this is what kahansum.Inc gives, without its branches. Sums
 // start at 0 and not at the first value, which shows with -0 alone, and there the
 // compensation makes the result 0.
-func addDense(sum, comp, row []float64) {
+func addRun(sum, comp, row []float64) {
 	sum, comp = sum[:len(row)], comp[:len(row)]
 	for i, v := range row {
 		old := sum[i]
@@ -108,7 +123,7 @@ func addDense(sum, comp, row []float64) {
 	}
 }
 
-// addGaps is addDense for rows that are absent at some steps.
+// addGaps is addRun for rows that are absent at some steps.
 func addGaps(sum, comp []float64, flags []sumFlags, row []float64) {
 	sum, comp, flags = sum[:len(row)], comp[:len(row)], flags[:len(row)]
 	for i, v := range row {
@@ -120,7 +135,7 @@ func addGaps(sum, comp []float64, flags []sumFlags, row []float64) {
 		part := t - old
 		comp[i] += (old - (t - part)) + (v - part)
 		sum[i] = t
-		flags[i] = sumFloat
+		flags[i] |= sumFloat
 	}
 }
 
@@ -151,7 +166,7 @@ func (s *sums) closed(group, step int) bool {
 func (s *sums) counted(group, step int) float64 {
 	count := &s.count.of(group)[step]
 	*count++
-	return s.groups[group].dense + *count
+	return *count
 }
 
 func (s *sums) addFloat(group, step int, v float64) {
@@ -258,6 +273,7 @@ func (sum *histogramSum) average(h *histogram.FloatHistogram, n float64, flags *
 }
 
 func (s *sums) finish(group int) (last int, err error) {
+	s.settle(group)
 	g, sum, comp, flags := &s.groups[group], s.sum.of(group), s.comp.of(group), s.flags.of(group)
 	var count []float64
 	if s.mean {
@@ -282,7 +298,7 @@ func (s *sums) finish(group int) (last int, err error) {
 		case !s.mean || f&sumIncremental != 0:
 			sum[step] += comp[step]
 		default:
-			n := g.dense + count[step]
+			n := count[step]
 			sum[step] = sum[step]/n + comp[step]/n
 		}
 		last = step
@@ -303,7 +319,7 @@ func (s *sums) total(group, step int, f sumFlags) *histogram.FloatHistogram {
 	case f&sumIncrementalHistogram != 0:
 		value = sum.mean
 	case s.mean:
-		n := g.dense + s.count.of(group)[step]
+		n := s.count.of(group)[step]
 		value.Div(n)
 		if comp != nil {
 			comp.Div(n)

@@ -89,7 +89,7 @@ func (t *topK) add(group, i int, row *Row, s shape) error {
 	if group == len(t.groups) {
 		t.grow(group, i)
 	}
-	if s == shapeMixed && !t.noted {
+	if s.kind == shapeMixed && !t.noted {
 		for step, h := range row.Histograms {
 			if h != nil && t.limits[step] >= 1 {
 				t.ignored()

@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,18 +54,38 @@ type Worker struct {
 	rows  []Row
 	arena []float64
 	used  int
-	spill []float64 // what outgrew the arena in this block
 }
 
 // workersMax bounds the workers of one run.
 const workersMax = 64
+
+// workers are the memory that runs leave to the next.
+var workers = sync.Pool{New: func() any { return &Worker{} }}
+
+// arenaMax bounds the floats that one worker leaves to the next.
+const arenaMax = 4 * blockPoints
+
+// newWorker returns a worker for blocks of so many rows.
+func newWorker(id, rows int) *Worker {
+	w := workers.Get().(*Worker)
+	w.ID, w.used, w.rows = id, 0, slices.Grow(w.rows[:0], rows)[:rows]
+	return w
+}
+
+// release leaves the worker's memory to others: nothing refers to it any more.
+func (w *Worker) release() {
+	clear(w.rows)
+	if len(w.arena) <= arenaMax {
+		workers.Put(w)
+	}
+}
 
 // Floats returns n floats with undefined contents that live until the rows of the
 // block have gone to the sink.
 func (w *Worker) Floats(n int) []float64 {
 	if w.used+n > len(w.arena) {
 		// Rows handed out before keep the old arena alive.
-		w.arena, w.used = make([]float64, max(2*len(w.arena), n, 8<<10)), 0
+		w.arena, w.used = make([]float64, max(2*len(w.arena), n, 512)), 0
 	}
 	out := w.arena[w.used : w.used+n : w.used+n]
 	w.used += n
@@ -120,6 +141,7 @@ func (q *Query) runRows(ctx context.Context, of rowsOf, each Each, sink Sink) er
 	extra := q.Extra.borrow(min(blocks, workersMax) - 1)
 	defer q.Extra.giveBack(extra)
 	q.progress.rowsAll.Add(int64(n))
+	defer q.progress.ran(time.Now())
 	r := &run{ctx: ctx, progress: &q.progress, n: n, rows: rows, blocks: blocks, fill: of.fill, each: each, sink: sink}
 	r.turn.L = &r.mu
 	var group sync.WaitGroup
@@ -168,7 +190,8 @@ func (r *run) work(id int) {
 	}()
 	defer guard(&err)
 	defer r.progress.work(time.Now())
-	w := &Worker{ID: id, rows: make([]Row, r.rows)}
+	w := newWorker(id, r.rows)
+	defer w.release()
 	for {
 		block := int(r.next.Add(1)) - 1
 		if block >= r.blocks {

@@ -47,6 +47,9 @@ func unclaimed(expr parser.Expr) string {
 
 // FromPlan returns the operator of a plan.
 func FromPlan(q *Query, tree *plan.Tree) (Operator, error) {
+	if q.Measure {
+		q.meter = newMeter(q, tree)
+	}
 	b := builder{query: q, groups: map[int]*sharedRows{}}
 	return b.build(tree.Root)
 }
@@ -87,15 +90,18 @@ func (b *builder) build(n *plan.Node) (Operator, error) {
 		if err != nil || grid.Instant() {
 			return child, err
 		}
-		return &once{child: child, grid: grid}, nil
+		return b.measured(n, &once{child: child, grid: grid}), nil
 	case plan.KindNumber:
 		return constant{grid, n.Expr.(*parser.NumberLiteral).Val}, nil
 	}
 	op, err := b.operation(n, grid)
-	if err != nil || n.Shared == 0 {
-		return op, err
+	if err != nil {
+		return nil, err
 	}
-	return b.shared(n.Shared, op), nil
+	if n.Shared > 0 {
+		op = b.shared(n.Shared, op)
+	}
+	return b.measured(n, op), nil
 }
 
 // operation returns the operator of what the plan gives to one of the executors.

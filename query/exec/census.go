@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
@@ -147,8 +148,10 @@ func (q *Query) spread(parts int, work func(worker int)) error {
 	extra := q.Extra.borrow(min(parts, workersMax) - 1)
 	defer q.Extra.giveBack(extra)
 	errs := make([]error, extra+1)
+	defer q.progress.ran(time.Now())
 	guarded := func(worker int) {
 		defer guard(&errs[worker])
+		defer q.progress.work(time.Now())
 		work(worker)
 	}
 	var group sync.WaitGroup

@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
@@ -14,6 +15,7 @@ import (
 // instant query a vector or a scalar, by kind, otherwise a matrix in label order.
 func (q *Query) Eval(ctx context.Context, op Operator, instant bool, kind parser.ValueType) (value parser.Value, err error) {
 	defer guard(&err)
+	defer q.progress.outside(time.Now(), q.progress.inRuns.Load())
 	matrix, err := q.matrix(ctx, op)
 	if err != nil {
 		return nil, err

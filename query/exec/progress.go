@@ -11,10 +11,20 @@ type progress struct {
 	rowsAll atomic.Int64
 	decoded atomic.Int64
 	busy    atomic.Int64 // nanoseconds
+	inRuns  atomic.Int64 // nanoseconds of the query's own goroutine that busy knows of, waits included
 }
 
 // work counts the time of a worker that began at began.
 func (p *progress) work(began time.Time) { p.busy.Add(int64(time.Since(began))) }
+
+// ran counts the time of a run that began at began, on the query's own goroutine.
+func (p *progress) ran(began time.Time) { p.inRuns.Add(int64(time.Since(began))) }
+
+// outside counts as busy what the query's own goroutine did between runs, since
+// began, when it had spent inRuns on runs.
+func (p *progress) outside(began time.Time, inRuns int64) {
+	p.busy.Add(int64(time.Since(began)) - (p.inRuns.Load() - inRuns))
+}
 
 // Progress is how far a query is.
 type Progress struct {
@@ -27,7 +37,7 @@ type Progress struct {
 	// Held points are in memory, Peak were at most.
 	Held, Peak int64
 	// Busy is the time of the workers that have ended, without that in which they
-	// waited for each other.
+	// waited for each other, and at the end that between their runs.
 	Busy time.Duration
 }
 

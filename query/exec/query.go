@@ -36,8 +36,11 @@ type Query struct {
 	// PerStep, if it is not nil, counts the samples that each step of the query's
 	// own grid looks at.
 	PerStep []int64
+	// Measure asks for the Costs of the operators.
+	Measure bool
 
 	progress progress
+	meter    *meter // nil if nothing is measured
 
 	held    atomic.Int64
 	peak    atomic.Int64

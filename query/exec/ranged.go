@@ -22,8 +22,7 @@ import (
 
 // samples are what a range function sees of a series: no stale markers.
 type samples struct {
-	times      []int64
-	values     []float64
+	window.Samples
 	starts     []int64 // empty if none is known
 	histograms []promql.HPoint
 	histStarts []int64
@@ -166,11 +165,37 @@ func (f *rangeFunction) scratchOf(w *Worker) *rangeScratch {
 	return s
 }
 
+// samplesOf returns the floats of c.
+func samplesOf(c *chunks.Columns) window.Samples {
+	return window.Samples{Times: c.Times, Every: c.Every, First: c.First, Values: c.Values, Known: c.Known}
+}
+
+// firstAbsent returns the position of the first of values that is absent, which a
+// stale marker is, -1 if none is.
+func firstAbsent(values []float64) int {
+	i := 0
+	for ; i+4 <= len(values); i += 4 {
+		if v := values[i : i+4 : i+4]; IsAbsent(v[0]) || IsAbsent(v[1]) || IsAbsent(v[2]) || IsAbsent(v[3]) {
+			break
+		}
+	}
+	for ; i < len(values); i++ {
+		if IsAbsent(values[i]) {
+			return i
+		}
+	}
+	return -1
+}
+
 // clean takes the stale markers off c.
 func (f *rangeFunction) clean(sc *rangeScratch, from *selection, c *chunks.Columns) (*samples, error) {
 	s := &sc.samples
-	*s = samples{times: c.Times, values: c.Values, starts: c.Starts, histograms: s.histograms[:0], histStarts: s.histStarts[:0]}
-	if at := slices.IndexFunc(c.Values, IsAbsent); at >= 0 {
+	*s = samples{Samples: samplesOf(c), starts: c.Starts, histograms: s.histograms[:0], histStarts: s.histStarts[:0]}
+	at := -1
+	if !c.Known.Plain {
+		at = firstAbsent(c.Values)
+	}
+	if at >= 0 {
 		k := &sc.compress
 		k.times, k.values, k.starts = append(k.times[:0], c.Times[:at]...), append(k.values[:0], c.Values[:at]...), k.starts[:0]
 		if len(c.Starts) > 0 {
@@ -185,8 +210,11 @@ func (f *rangeFunction) clean(sc *rangeScratch, from *selection, c *chunks.Colum
 				k.starts = append(k.starts, c.Starts[i])
 			}
 		}
-		s.times, s.values, s.starts = k.times, k.values, k.starts
+		s.Samples, s.starts = window.Samples{Times: k.times, Values: k.values}, k.starts
 		sc.times = nil // the memory is written anew: its address says nothing
+	}
+	if len(c.Histograms) == 0 {
+		return s, nil
 	}
 	points, err := from.histograms(s.histograms, c.Histograms)
 	s.histograms = s.histograms[:0]
@@ -200,20 +228,20 @@ func (f *rangeFunction) clean(sc *rangeScratch, from *selection, c *chunks.Colum
 }
 
 // row evaluates the function over s at all steps. bounded says that sc.bounds
-// are those of s.times already if the slice is the same.
+// are those of s.Times already if the slice is the same.
 func (f *rangeFunction) row(w *Worker, sc *rangeScratch, i int, s *samples, row *Row) error {
-	if len(s.times) == 0 && len(s.histograms) == 0 {
+	if len(s.Times) == 0 && len(s.histograms) == 0 {
 		return nil
 	}
 	n := f.grid.Count()
-	if len(s.times) > 0 && !sameTimes(sc.times, s.times) {
-		sc.bounds.Set(s.times, f.start+f.beyond, f.step, f.span+f.before+f.beyond, n)
+	if len(s.Times) > 0 && !sameTimes(sc.times, s.Times) {
+		sc.bounds.Set(s.Samples, f.start+f.beyond, f.step, f.span+f.before+f.beyond, n)
 		sc.bounds.EvaluatedAt(f.grid.Start, f.grid.Step)
-		sc.times = s.times
+		sc.times = s.Times
 	}
 	if len(s.histograms) == 0 && f.fast != nil && !(len(s.starts) > 0 && f.usesStarts()) {
 		dst := w.Floats(n)
-		fast, err := f.fastRow(sc, dst, window.Samples{Times: s.times, Values: s.values})
+		fast, err := f.fastRow(sc, dst, s.Samples)
 		if err != nil {
 			return err
 		}
@@ -280,19 +308,19 @@ func (f *rangeFunction) countWindows(b *window.Bounds) {
 // slowRow asks Prometheus's function for each step.
 func (f *rangeFunction) slowRow(sc *rangeScratch, i int, s *samples, row *Row) error {
 	n := f.grid.Count()
-	if len(s.times) == 0 {
-		sc.bounds.Set(nil, f.start, f.step, f.span, n)
+	if len(s.Times) == 0 {
+		sc.bounds.Set(window.Samples{}, f.start, f.step, f.span, n)
 		sc.times = nil
 	}
 	sc.points = sc.points[:0]
-	for k, t := range s.times {
-		sc.points = append(sc.points, promql.FPoint{T: t, F: s.values[k]})
+	for k, t := range s.Times {
+		sc.points = append(sc.points, promql.FPoint{T: t, F: s.Values[k]})
 	}
 	sc.hTimes = sc.hTimes[:0]
 	for _, h := range s.histograms {
 		sc.hTimes = append(sc.hTimes, h.T)
 	}
-	sc.hBounds.Set(sc.hTimes, f.start+f.beyond, f.step, f.span+f.before+f.beyond, n)
+	sc.hBounds.Set(window.Samples{Times: sc.hTimes}, f.start+f.beyond, f.step, f.span+f.before+f.beyond, n)
 	withStarts, looked := f.usesStarts(), int64(0)
 	sc.helper.StartTimestamps = nil
 	sc.matrix[0].Metric = f.series[i].Labels
@@ -311,7 +339,7 @@ func (f *rangeFunction) slowRow(sc *rangeScratch, i int, s *samples, row *Row) e
 		}
 		sc.matrix[0].Floats, sc.matrix[0].Histograms = sc.points[from:to:to], s.histograms[hFrom:hTo:hTo]
 		if withStarts {
-			sc.starts.Floats, sc.starts.Histograms = zerosOr(s.starts, len(s.times))[from:to], zerosOr(s.histStarts, len(s.histograms))[hFrom:hTo]
+			sc.starts.Floats, sc.starts.Histograms = zerosOr(s.starts, len(s.Times))[from:to], zerosOr(s.histStarts, len(s.histograms))[hFrom:hTo]
 			sc.helper.StartTimestamps = &sc.starts
 		}
 		for k := range f.params {
@@ -477,7 +505,10 @@ func (s *overSubquery) points(sc *rangeScratch, row *Row) *samples {
 		}
 	}
 	sc.times = nil
-	out.times, out.values = k.times, k.values
+	out.Samples = window.Samples{Times: k.times, Values: k.values}
+	if n := len(k.times); n > 1 && k.times[n-1]-k.times[0] == int64(n-1)*grid.Step {
+		out.Every, out.First = grid.Step, k.times[0]
+	}
 	return out
 }
 

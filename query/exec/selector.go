@@ -185,9 +185,13 @@ func (s *instant) fillWhole(w *Worker, i int, row *Row) error {
 	}
 	b := &s.last[w.ID]
 	if !sameTimes(b.times, c.Times) {
-		s.locate(b, c.Times)
+		s.locate(b, samplesOf(c))
 	}
 	row.Floats = w.Floats(len(b.at))
+	if s.take == takesValue && s.query.PerStep == nil {
+		s.query.samples.Add(b.found - lookUp(row.Floats, c.Values, b.at))
+		return nil
+	}
 	found := b.found
 	for step, at := range b.at {
 		v := Absent
@@ -206,6 +210,22 @@ func (s *instant) fillWhole(w *Worker, i int, row *Row) error {
 	}
 	s.query.samples.Add(found)
 	return nil
+}
+
+// lookUp sets dst to the values at the positions, absent where that is -1, and
+// returns how many values are absent themselves.
+func lookUp(dst, values []float64, at []int32) (absent int64) {
+	dst = dst[:len(at)]
+	for step, k := range at {
+		v := Absent
+		if k >= 0 {
+			if v = values[k]; IsAbsent(v) {
+				absent++
+			}
+		}
+		dst[step] = v
+	}
+	return absent
 }
 
 // fillLast is fill for a single step: the newest sample is all that is wanted.
@@ -265,30 +285,25 @@ func (s *instant) other(c *chunks.Columns, at int) float64 {
 	return float64(start) / 1000
 }
 
-// locate finds where the steps look in times.
-func (s *instant) locate(b *lastBounds, times []int64) {
+// locate finds where the steps look in the times of c.
+func (s *instant) locate(b *lastBounds, c window.Samples) {
 	start, step := s.reference()
-	b.times, b.found = times, 0
-	b.at = positions(b.at, times, start, step, s.grid.Count())
+	n := s.grid.Count()
+	if cap(b.at) < n {
+		b.at = make([]int32, n)
+	}
+	b.times, b.at, b.found = c.Times, b.at[:n], 0
+	c.After(b.at, start, step)
+	ref := start - s.query.Lookback // of the step: what is not after it is too old
 	for i, at := range b.at {
-		ref := start + int64(i)*step
 		b.at[i] = at - 1
-		if at == 0 || times[at-1] <= ref-s.query.Lookback {
+		if at == 0 || c.Time(int(at)-1) <= ref {
 			b.at[i] = -1
-			continue
+		} else {
+			b.found++
 		}
-		b.found++
+		ref += step
 	}
-}
-
-// positions returns, for n steps, the index of the first of times after the step.
-func positions(dst []int32, times []int64, start, step int64, n int) []int32 {
-	if cap(dst) < n {
-		dst = make([]int32, n)
-	}
-	dst = dst[:n]
-	window.After(dst, times, start, step)
-	return dst
 }
 
 // sameTimes reports whether two columns of times are one.

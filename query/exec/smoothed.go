@@ -53,7 +53,7 @@ func (s *smoothed) fill(w *Worker, i int, row *Row) error {
 	start, step := s.reference()
 	for k := range row.Floats {
 		at := start + int64(k)*step
-		from, to := between(len(clean.times), func(i int) int64 { return clean.times[i] }, at-s.query.Lookback, at+s.query.Lookback)
+		from, to := between(len(clean.Times), func(i int) int64 { return clean.Times[i] }, at-s.query.Lookback, at+s.query.Lookback)
 		hFrom, hTo := between(len(clean.histograms), func(i int) int64 { return clean.histograms[i].T }, at-s.query.Lookback, at+s.query.Lookback)
 		s.query.count(s.grid, k, int64(to-from)+histogramsSize(clean.histograms[hFrom:hTo]))
 		switch {
@@ -68,7 +68,7 @@ func (s *smoothed) fill(w *Worker, i int, row *Row) error {
 				row.Set(k, 0, h)
 			}
 		case from < to:
-			row.Floats[k] = floatAt(clean.times[from:to], clean.values[from:to], at)
+			row.Floats[k] = floatAt(clean.Times[from:to], clean.Values[from:to], at)
 		}
 	}
 	return nil
@@ -76,10 +76,10 @@ func (s *smoothed) fill(w *Worker, i int, row *Row) error {
 
 // clean takes the stale markers off c.
 func (s *smoothed) clean(out *samples, c *chunks.Columns) error {
-	out.times, out.values = out.times[:0], out.values[:0]
+	out.Times, out.Values = out.Times[:0], out.Values[:0]
 	for i, v := range c.Values {
 		if !IsAbsent(v) {
-			out.times, out.values = append(out.times, c.Times[i]), append(out.values, v)
+			out.Times, out.Values = append(out.Times, c.Times[i]), append(out.Values, v)
 		}
 	}
 	points, err := s.histograms(out.histograms[:0], c.Histograms)

@@ -8,11 +8,14 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/varve-db/varve/series"
 )
 
-// Origin is why a query is asked, as Grafana and other clients say in headers.
-// Each member is empty where it is not known.
+// Origin is for whom and why a query is asked, as Grafana and other clients say in
+// headers. Each text is empty where it is not known.
 type Origin struct {
+	Tenant                       series.TenantID
 	Dashboard, Panel, Datasource string
 	// Rule is the uid of an alerting or recording rule.
 	Rule, RuleName, RuleFolder string
@@ -190,12 +193,14 @@ func Orders() map[string]Order {
 	}
 }
 
-// Entries returns at most limit entries, the first in the order; and how many there
-// are, and how many were evicted since the start.
-func (l *Ledger) Entries(by Order, limit int) (list []Entry, total int, evicted int64) {
+// Entries returns at most limit entries of a tenant, the first in the order; and how
+// many it has, and how many of all were evicted since the start.
+func (l *Ledger) Entries(tenant series.TenantID, by Order, limit int) (list []Entry, total int, evicted int64) {
 	l.mu.Lock()
-	for _, e := range l.entries {
-		list = append(list, *e)
+	for at, e := range l.entries {
+		if at.origin.Tenant == tenant {
+			list = append(list, *e)
+		}
 	}
 	evicted = l.evicted
 	l.mu.Unlock()

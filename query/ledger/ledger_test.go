@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/varve-db/varve/series"
 )
 
 func newParser() parser.Parser {
@@ -81,7 +83,7 @@ func TestRecord(t *testing.T) {
 	l.Record(`up{job="b"}`, panel, Cost{Seconds: 3, CPUSeconds: 1, Samples: 20, Bytes: 200, Series: 2, Failed: true})
 	l.Record(`up{job="b"}`, Origin{Panel: "2"}, Cost{Seconds: 2})
 	l.Record(`up{job="b"}`, panel, Cost{Seconds: 2})
-	list, total, evicted := l.Entries(Orders()["seconds"], 10)
+	list, total, evicted := l.Entries(series.DefaultTenant, Orders()["seconds"], 10)
 	if total != 2 || evicted != 0 || len(list) != 2 {
 		t.Fatalf("%d of %d entries, %d evicted", len(list), total, evicted)
 	}
@@ -93,11 +95,11 @@ func TestRecord(t *testing.T) {
 	if list[0] != want {
 		t.Errorf(" got %+v\nwant %+v", list[0], want)
 	}
-	if list, total, _ := l.Entries(Orders()["lastSeen"], 1); len(list) != 1 || total != 2 {
+	if list, total, _ := l.Entries(series.DefaultTenant, Orders()["lastSeen"], 1); len(list) != 1 || total != 2 {
 		t.Errorf("%d of %d", len(list), total)
 	}
 	for name, by := range Orders() {
-		if list, _, _ := l.Entries(by, 2); by(&list[0]) < by(&list[1]) {
+		if list, _, _ := l.Entries(series.DefaultTenant, by, 2); by(&list[0]) < by(&list[1]) {
 			t.Errorf("%s: %v before %v", name, by(&list[0]), by(&list[1]))
 		}
 	}
@@ -112,11 +114,11 @@ func TestEviction(t *testing.T) {
 	c.now = c.now.Add(5 * time.Hour)
 	for i := range 500 {
 		l.Record("flood_"+strconv.Itoa(i), Origin{}, Cost{Seconds: 0.1})
-		if _, total, _ := l.Entries(Orders()["count"], 1); total > 20 {
+		if _, total, _ := l.Entries(series.DefaultTenant, Orders()["count"], 1); total > 20 {
 			t.Fatalf("%d entries", total)
 		}
 	}
-	list, total, evicted := l.Entries(Orders()["seconds"], 100)
+	list, total, evicted := l.Entries(series.DefaultTenant, Orders()["seconds"], 100)
 	if list[0].Query != "costly" || evicted != 502-int64(total) {
 		t.Errorf("first %+v; %d evicted, %d left", list[0], evicted, total)
 	}
@@ -133,13 +135,13 @@ func TestEviction(t *testing.T) {
 func TestLongTextsAreCut(t *testing.T) {
 	l, _ := newLedger(10)
 	l.Record(strings.Repeat("x", 1000)+" + ", Origin{Dashboard: strings.Repeat("d", 1000)}, Cost{})
-	list, _, _ := l.Entries(Orders()["count"], 1)
+	list, _, _ := l.Entries(series.DefaultTenant, Orders()["count"], 1)
 	e := list[0]
 	if len(e.Query) != 200 || !strings.HasSuffix(e.Query, "...") || len(e.Last) != 200 || len(e.Origin.Dashboard) != originBytesMax {
 		t.Errorf("%+v", e)
 	}
 	l.Record("sum("+strings.Repeat("(", 10), Origin{}, Cost{Failed: true})
-	if list, _, _ := l.Entries(Orders()["errors"], 1); list[0].Query != "sum("+strings.Repeat("(", 10) {
+	if list, _, _ := l.Entries(series.DefaultTenant, Orders()["errors"], 1); list[0].Query != "sum("+strings.Repeat("(", 10) {
 		t.Errorf("%+v", list[0])
 	}
 }
@@ -151,12 +153,12 @@ func TestRecordTogether(t *testing.T) {
 		group.Go(func() {
 			for i := range 200 {
 				l.Record(fmt.Sprintf("m_%d{a='%d'}", i%15, w), Origin{}, Cost{Seconds: 1})
-				l.Entries(Orders()["seconds"], 3)
+				l.Entries(series.DefaultTenant, Orders()["seconds"], 3)
 			}
 		})
 	}
 	group.Wait()
-	if _, total, _ := l.Entries(Orders()["seconds"], 3); total > 10 || total == 0 {
+	if _, total, _ := l.Entries(series.DefaultTenant, Orders()["seconds"], 3); total > 10 || total == 0 {
 		t.Errorf("%d entries", total)
 	}
 }

@@ -34,7 +34,6 @@ func Rules() []Rule {
 	return []Rule{
 		{"once", false, once},
 		{"propagate", true, propagate},
-		{"project", false, project},
 		{"resolution", false, resolution},
 		{"share", true, share},
 	}

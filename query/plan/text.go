@@ -32,9 +32,6 @@ func (n *Node) print(b *strings.Builder, depth int) {
 	fmt.Fprintf(b, "  at %d..%d/%d", n.Grid.Start, n.Grid.End, n.Grid.Step)
 	if s := n.Selector; s != nil {
 		fmt.Fprintf(b, "  reads %d..%d", s.Mint, s.Maxt)
-		if s.Labels != nil {
-			fmt.Fprintf(b, " labels %q", s.Labels)
-		}
 		if s.Resolution != "" {
 			fmt.Fprintf(b, " %s", s.Resolution)
 		}

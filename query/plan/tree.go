@@ -82,8 +82,6 @@ type Selector struct {
 	Mint, Maxt int64
 	// Added are those matchers of Vector that a rule has added.
 	Added []*labels.Matcher
-	// Labels are those that the operations above look at; nil means all.
-	Labels []string
 	// Resolution of the samples that are read.
 	Resolution Resolution
 }

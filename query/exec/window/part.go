@@ -5,7 +5,7 @@ package window
 func (b *Bounds) Part(dst *Bounds, from, to int) *Bounds {
 	dst.Start, dst.Step, dst.Range = b.Ref(from), b.Step, b.Range
 	dst.evalStart, dst.evalStep = b.evalStart+int64(from)*b.evalStep, b.evalStep
-	dst.longest, dst.edges = 0, dst.edges[:0]
+	dst.longest, dst.edges, dst.steady = 0, dst.edges[:0], steady{}
 	for i := range dst.fits {
 		dst.fits[i] = dst.fits[i][:0]
 	}

@@ -14,7 +14,11 @@ func sum(dst []float64, s Samples, b *Bounds, _ [][]float64, scratch *Scratch) b
 	case sumFixed:
 		fixedSums(dst, s.Values, b, scratch, how.scale)
 	default:
-		eachWindow(dst, s, b, compensated)
+		if s.Known.Whole {
+			eachWindow(dst, s, b, wholeSum)
+		} else {
+			eachWindow(dst, s, b, compensated)
+		}
 	}
 	return true
 }
@@ -33,7 +37,11 @@ func average(dst []float64, s Samples, b *Bounds, _ [][]float64, scratch *Scratc
 	case sumFixed:
 		fixedMeans(dst, s.Values, b, scratch, how.scale)
 	default:
-		eachWindow(dst, s, b, mean)
+		if s.Known.Whole {
+			eachWindow(dst, s, b, wholeMean)
+		} else {
+			eachWindow(dst, s, b, mean)
+		}
 	}
 	return true
 }
@@ -62,6 +70,44 @@ func compensated(values []float64) float64 {
 		return t + c
 	}
 	return unboundedSum(values)
+}
+
+// wholeSum is compensated for whole numbers.
+func wholeSum(values []float64) float64 {
+	if sum, ok := exactSum(values); ok {
+		return sum
+	}
+	return compensated(values)
+}
+
+// wholeMean is mean for whole numbers.
+func wholeMean(values []float64) float64 {
+	if sum, ok := exactSum(values); ok {
+		return sum / float64(len(values))
+	}
+	return mean(values)
+}
+
+// exactSum adds whole numbers. If their magnitudes add up to less than 2^53, every
+// sum of some of them is exact, and so is that of all.
+func exactSum(values []float64) (sum float64, ok bool) {
+	var a, b, c, d float64
+	most := uint64(0) // all bits: as a float, it is above every magnitude
+	k := 0
+	for ; k+4 <= len(values); k += 4 {
+		v := values[k : k+4 : k+4]
+		a += v[0]
+		b += v[1]
+		c += v[2]
+		d += v[3]
+		most |= math.Float64bits(v[0]) | math.Float64bits(v[1]) | math.Float64bits(v[2]) | math.Float64bits(v[3])
+	}
+	for _, v := range values[k:] {
+		a += v
+		most |= math.Float64bits(v)
+	}
+	bound := math.Float64frombits(most &^ signBit)
+	return a + b + c + d, bound*float64(len(values)) < 1<<53
 }
 
 // unboundedSum is compensated where a sum is not finite on the way.

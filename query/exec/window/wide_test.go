@@ -55,7 +55,7 @@ func TestSumsTakeTheFastWay(t *testing.T) {
 			s.Times[k], s.Values[k] = int64(k)*1000, c.values(r)
 		}
 		var b Bounds
-		b.Set(s.Times, 0, 1000, 20000, 400)
+		b.Set(s, 0, 1000, 20000, 400)
 		if got := b.summing(s.Values, 1).kind; got != c.want {
 			t.Errorf("%s: kind %d, want %d", c.name, got, c.want)
 		}

@@ -5,12 +5,18 @@ import (
 	"sort"
 
 	"github.com/prometheus/prometheus/model/value"
+
+	"github.com/varve-db/varve/chunks/column"
 )
 
 // Samples are a series' floats, ascending strictly in time, without stale markers.
 type Samples struct {
-	Times  []int64 // milliseconds
-	Values []float64
+	Times []int64 // milliseconds
+	// Every is the distance of neighbours in Times where all have the same, and First
+	// the first of them; else both are 0.
+	Every, First int64
+	Values       []float64
+	Known        column.Facts // of Values
 }
 
 // Bounds says which samples each step of a grid looks at: those with times in
@@ -32,6 +38,7 @@ type Bounds struct {
 	longest int // length of the longest window, 0 if not known
 	edges   []edge
 	fits    [2][]fit // of deriv, predict_linear
+	steady  steady
 }
 
 // Ref returns the end (inclusive) of the window of step i.
@@ -49,44 +56,79 @@ func (b *Bounds) EvaluatedAt(start, step int64) {
 // Steps returns the number of steps.
 func (b *Bounds) Steps() int { return len(b.From) }
 
-// Set computes the bounds of n steps over times.
-func (b *Bounds) Set(times []int64, start, step, span int64, n int) {
+// Set computes the bounds of n steps over the times of s.
+func (b *Bounds) Set(s Samples, start, step, span int64, n int) {
 	b.Start, b.Step, b.Range = start, step, span
 	b.evalStart, b.evalStep = start, step
-	b.longest, b.edges = 0, b.edges[:0]
+	b.edges = b.edges[:0]
 	for i := range b.fits {
 		b.fits[i] = b.fits[i][:0]
 	}
+	if span > 0 && b.setSteady(s, n) {
+		return
+	}
+	b.steady = steady{}
+	b.room(n)
+	if span <= 0 {
+		clear(b.From)
+		clear(b.To)
+	} else {
+		after(b.From, s.Times, start-span, step)
+		after(b.To, s.Times, start, step)
+	}
+	b.looks()
+}
+
+// room makes room for n steps.
+func (b *Bounds) room(n int) {
 	if cap(b.From) < n {
 		b.From, b.To = make([]int32, n), make([]int32, n)
 	}
 	b.From, b.To = b.From[:n], b.To[:n]
-	b.Looked = 0
-	if span <= 0 {
-		clear(b.From)
-		clear(b.To)
-		return
-	}
-	After(b.From, times, start-span, step)
-	After(b.To, times, start, step)
+}
+
+// looks adds up the windows' lengths.
+func (b *Bounds) looks() {
+	b.longest, b.Looked = 0, 0
 	for i, from := range b.From {
 		b.Looked += int64(b.To[i] - from)
 	}
 }
 
-// After sets dst[i] to the index of the first of times after start + i*step. It
-// guesses from the interval of the samples and corrects the guess.
-func After(dst []int32, times []int64, start, step int64) {
+// Time returns the time of sample k.
+func (s *Samples) Time(k int) int64 {
+	if s.Every > 0 {
+		return s.First + int64(k)*s.Every
+	}
+	return s.Times[k]
+}
+
+// After sets dst[i] to the index of the first of the times after start + i*step.
+func (s *Samples) After(dst []int32, start, step int64) {
+	if !s.steadyAfter(dst, start, step) {
+		after(dst, s.Times, start, step)
+	}
+}
+
+// after is After by looking at the times. It guesses from the interval of the
+// samples and corrects the guess.
+func after(dst []int32, times []int64, start, step int64) {
 	if len(times) == 0 {
 		clear(dst)
 		return
 	}
 	at := sort.Search(len(times), func(k int) bool { return times[k] > start })
 	stride := 0 // samples a step, by the last one
+	ref := start
 	for i := range dst {
-		ref := start + int64(i)*step
-		if k := at + stride; k < len(times) && k > 0 && times[k-1] <= ref {
+		before := at
+		if k := at + stride; k > 0 && k < len(times) && times[k-1] <= ref {
 			at = k
+			if times[k] > ref {
+				dst[i] = int32(at)
+				ref += step
+				continue
+			}
 		}
 		from := at
 		for at < len(times) && times[at] <= ref {
@@ -97,9 +139,10 @@ func After(dst []int32, times []int64, start, step int64) {
 			}
 		}
 		if i > 0 {
-			stride = at - int(dst[i-1])
+			stride = at - before
 		}
 		dst[i] = int32(at)
+		ref += step
 	}
 }
 

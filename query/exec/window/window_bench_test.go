@@ -24,7 +24,7 @@ func benchSeries(shape string, span int64) (Samples, *Bounds) {
 		s.Values[k] = v
 	}
 	b := &Bounds{}
-	b.Set(s.Times, s.Times[0], 60000, span, 361)
+	b.Set(s, s.Times[0], 60000, span, 361)
 	return s, b
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/varve-db/varve/chunks/column"
 )
 
 // reference asks Prometheus's function for one window.
@@ -151,6 +153,20 @@ func randomTimes(r *rand.Rand, n int) []int64 {
 	return times
 }
 
+// distance returns the distance of neighbours in times if all have the same, and the
+// first of them; else 0.
+func distance(times []int64) (every, first int64) {
+	for k := 1; k < len(times); k++ {
+		if every = times[k] - times[k-1]; every != times[1]-times[0] {
+			return 0, 0
+		}
+	}
+	if every > 0 {
+		first = times[0]
+	}
+	return every, first
+}
+
 // shapes are the kinds of series that are compared.
 var shapes = map[string]func(r *rand.Rand, k int, before float64) float64{
 	"counter":   func(r *rand.Rand, _ int, v float64) float64 { return resetting(r, v, float64(r.IntN(100))) },
@@ -211,16 +227,35 @@ func resetting(r *rand.Rand, v, more float64) float64 {
 
 func randomSamples(r *rand.Rand, shape string, n int) Samples {
 	s := Samples{Times: randomTimes(r, n), Values: make([]float64, n)}
+	if r.IntN(2) == 0 {
+		s.Every, s.First = distance(s.Times)
+	}
 	v := 0.0
 	for k := range s.Values {
 		v = shapes[shape](r, k, v)
 		s.Values[k] = v
 	}
+	if r.IntN(2) == 0 {
+		s.Known = factsOf(s.Values)
+	}
 	return s
 }
 
+// factsOf returns what is true of values.
+func factsOf(values []float64) column.Facts {
+	f := column.Facts{Plain: true, Rising: true, Whole: true}
+	for k, v := range values {
+		negativeZero := v == 0 && math.Signbit(v)
+		f.Plain = f.Plain && v-v == 0 && !negativeZero
+		f.Rising = f.Rising && (k == 0 || v >= values[k-1])
+		f.Whole = f.Whole && float64(int64(v)) == v && math.Abs(v) <= 1<<53
+	}
+	return column.Facts{Plain: f.Plain, Rising: f.Plain && f.Rising, Whole: f.Plain && f.Whole}
+}
+
 // randomBounds sets b to a grid around the times.
-func randomBounds(r *rand.Rand, b *Bounds, times []int64) {
+func randomBounds(r *rand.Rand, b *Bounds, s Samples) {
+	times := s.Times
 	first, last := int64(0), int64(1000)
 	if len(times) > 0 {
 		first, last = times[0], times[len(times)-1]
@@ -240,7 +275,11 @@ func randomBounds(r *rand.Rand, b *Bounds, times []int64) {
 	case 3:
 		start, step = times0(times, r, start), 5*typical
 	}
-	b.Set(times, start, step, span, steps)
+	if s.Every > 0 && r.IntN(3) > 0 { // to and fro over both ends, at the samples' rhythm
+		span, step = max(s.Every*r.Int64N(30)+r.Int64N(2), 1), s.Every*(1+r.Int64N(6))
+		start = first + s.Every*(r.Int64N(int64(len(times))+20)-10) + r.Int64N(2)*r.Int64N(s.Every)
+	}
+	b.Set(s, start, step, span, steps)
 }
 
 // times0 returns one of times: windows then begin and end at samples.
@@ -314,7 +353,7 @@ func compareRounds(t *testing.T, name, shape string, seed uint64, rounds int) {
 			n = r.IntN(600)
 		}
 		s := randomSamples(r, shape, n)
-		randomBounds(r, &b, s.Times)
+		randomBounds(r, &b, s)
 		evalStep, offset := b.Step, int64(r.IntN(2))*r.Int64N(100000)
 		if evalStep == 0 {
 			evalStep = 15000
@@ -322,7 +361,7 @@ func compareRounds(t *testing.T, name, shape string, seed uint64, rounds int) {
 		for range 2 { // the second series finds what the first has left
 			compare(t, name, s, &b, evalStep, offset, randomParams(r, name, b.Steps()), &scratch)
 			again := randomSamples(r, shape, n)
-			s.Values = again.Values
+			s.Values, s.Known = again.Values, again.Known
 		}
 	}
 }
@@ -334,7 +373,7 @@ func TestFunctionsDoNotAllocate(t *testing.T) {
 			r := rand.New(rand.NewPCG(7, 8))
 			s := randomSamples(r, shape, 500)
 			var b Bounds
-			b.Set(s.Times, s.Times[0], (s.Times[499]-s.Times[0])/50, (s.Times[499]-s.Times[0])/5, 50)
+			b.Set(s, s.Times[0], (s.Times[499]-s.Times[0])/50, (s.Times[499]-s.Times[0])/5, 50)
 			params, dst, scratch := randomParams(r, name, 50), make([]float64, 50), &Scratch{}
 			function := Find(name)
 			if n := testing.AllocsPerRun(3, func() { function(dst, s, &b, params, scratch) }); n > 0 {
@@ -365,7 +404,7 @@ func TestInvalidParameters(t *testing.T) {
 	} {
 		s := Samples{Times: []int64{1000, 2000, 3000}, Values: []float64{1, 2, 3}}
 		var b Bounds
-		b.Set(s.Times, 2500, 1000, 3000, 2)
+		b.Set(s, 2500, 1000, 3000, 2)
 		var params [][]float64
 		for _, p := range c.params {
 			params = append(params, []float64{.5, p})
@@ -388,8 +427,9 @@ func TestBounds(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	var b Bounds
 	for range 2000 {
-		times := randomTimes(r, r.IntN(80))
-		randomBounds(r, &b, times)
+		s := randomSamples(r, "gauge", r.IntN(80))
+		times := s.Times
+		randomBounds(r, &b, s)
 		looked := int64(0)
 		for i := range b.Steps() {
 			var from, to int32
