@@ -47,6 +47,13 @@ func (c *complaints) refused(r series.Refusals) {
 	}
 }
 
+// unreadable logs that lines of a request could not be read.
+func (c *complaints) unreadable(p protocol, lines badLines) {
+	if lines.count > 0 && c.due("lines "+protocolNames[p]) {
+		c.log.Warn("lines could not be read", "protocol", protocolNames[p], "lines", lines.count, "first", lines.first[0])
+	}
+}
+
 // failed logs a request of which nothing is known to be stored.
 func (c *complaints) failed(kind string, level slog.Level, ctx *fasthttp.RequestCtx, err error) {
 	if c.due(kind) {

@@ -2,14 +2,17 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/varve-db/varve/ingest/influx"
+	"github.com/varve-db/varve/ingest/otlp"
 	"github.com/varve-db/varve/ingest/remotewrite"
+	"github.com/varve-db/varve/ingest/text"
 	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/series/jsonl"
 )
 
 // Appender stores batches. Append returns when the batch is durable, and does
@@ -21,15 +24,17 @@ type Appender interface {
 	Append(ctx context.Context, tenant series.TenantID, b *series.Batch) (series.Outcome, error)
 }
 
-// Handler serves remote write, versions 1.0 and 2.0.
+// Handler serves all doors for samples: Handle takes remote write, versions 1.0
+// and 2.0, the other doors have their names.
 type Handler struct {
 	appender   Appender
 	options    Options
-	received   *gate // compressed bodies; a request passes it before decoded
-	decoded    *gate // uncompressed bodies, then batches
-	unpack     decompressor
-	buffers    sync.Pool // *[]byte
-	workers    sync.Pool // *worker
+	received   *gate        // compressed bodies; a request passes it before decoded
+	decoded    *gate        // uncompressed bodies, then batches
+	unpack     decompressor // of bodies read whole
+	unpackers  unpackers    // of bodies read as streams
+	buffers    sync.Pool    // *[]byte
+	workers    sync.Pool    // *worker
 	metrics    *metrics
 	complaints *complaints
 }
@@ -38,6 +43,14 @@ type Handler struct {
 type worker struct {
 	batch   series.Batch
 	decoder remotewrite.Decoder
+	influx  influx.Decoder
+	text    text.Decoder
+	lines   jsonl.Decoder
+	otlp    *otlp.Decoder
+}
+
+func (w *worker) memoryBytes() int {
+	return w.batch.MemoryBytes() + w.decoder.MemoryBytes() + w.influx.MemoryBytes() + w.text.MemoryBytes() + w.lines.MemoryBytes() + w.otlp.MemoryBytes()
 }
 
 // New returns a Handler that stores through appender.
@@ -54,10 +67,13 @@ func New(appender Appender, options Options) *Handler {
 		unpack:     newDecompressor(o.DecodedBytesMax),
 		complaints: &complaints{log: o.Logger, now: o.Now, last: map[string]time.Time{}},
 	}
+	settings := o.OTLP
+	settings.LabelRules, settings.MemoryBytesMax = o.LabelRules, o.BatchBytesMax
 	h.buffers.New = func() any { return new([]byte) }
 	h.workers.New = func() any {
-		w := &worker{}
+		w := &worker{otlp: otlp.NewDecoder(settings)}
 		w.decoder.MemoryBytesMax = o.BatchBytesMax
+		w.lines.Rules = o.LabelRules
 		return w
 	}
 	h.metrics = newMetrics(o.Registerer, h.received, h.decoded)
@@ -66,45 +82,50 @@ func New(appender Appender, options Options) *Handler {
 
 // Handle serves a remote write request.
 func (h *Handler) Handle(ctx *fasthttp.RequestCtx) {
-	p, outcome, err := h.serve(ctx)
-	status := h.reply(ctx, p, outcome, err)
-	h.metrics.answered(p, status)
-	if p != unknown {
-		h.metrics.stored(p, outcome)
-		h.complaints.refused(outcome.Refused)
-	}
+	a := &account{}
+	p, err := h.remoteWrite(ctx, a)
+	status, text := h.verdict(ctx, a, err)
+	h.conclude(ctx, p, a, status)
+	replyRemoteWrite(ctx, p, a, text)
 }
 
-// serve carries out a request. The outcome includes what the decoder refused.
-func (h *Handler) serve(ctx *fasthttp.RequestCtx) (protocol, series.Outcome, error) {
-	if !ctx.IsPost() {
-		return unknown, series.Outcome{}, rejection{fasthttp.StatusMethodNotAllowed, errors.New("remote write wants POST")}
+// remoteWrite carries out a remote write request.
+func (h *Handler) remoteWrite(ctx *fasthttp.RequestCtx, a *account) (protocol, error) {
+	if err := onlyPost(ctx); err != nil {
+		return unknown, err
 	}
 	p, err := protocolOf(ctx.Request.Header.ContentType())
 	if err != nil {
-		return unknown, series.Outcome{}, err
+		return unknown, err
 	}
 	e, err := encodingOf(ctx.Request.Header.ContentEncoding(), p)
 	if err != nil {
-		return p, series.Outcome{}, err
+		return p, err
 	}
 	w := h.workers.Get().(*worker)
 	defer h.putWorker(w)
 	taken, err := h.fill(ctx, w, p, e)
 	defer func() { h.decoded.leave(taken) }()
 	if err != nil {
-		return p, series.Outcome{}, err
+		return p, err
 	}
-	var outcome series.Outcome
-	if len(w.batch.Rows) > 0 || len(w.batch.Metadata) > 0 {
-		outcome, err = h.appender.Append(ctx, series.DefaultTenant, &w.batch)
+	return p, h.store(ctx, &w.batch, a)
+}
+
+// store hands a batch to the storage and adds to a what came of it, what the
+// decoder refused included.
+func (h *Handler) store(ctx *fasthttp.RequestCtx, b *series.Batch, a *account) error {
+	var stored series.Outcome
+	if len(b.Rows) > 0 || len(b.Metadata) > 0 {
+		var err error
+		if stored, err = h.appender.Append(ctx, h.options.Tenant(ctx), b); err != nil {
+			// The request comes again, and with it what the decoder refused.
+			a.add(series.Refusals{}, stored)
+			return err
+		}
 	}
-	if err == nil { // else the request comes again, and what is wrong with it
-		refused := w.batch.Refused
-		refused.Merge(outcome.Refused)
-		outcome.Refused = refused
-	}
-	return p, outcome, err
+	a.add(b.Refused, stored)
+	return nil
 }
 
 // fill reads, decompresses and decodes the body into w's batch. It returns the
@@ -162,7 +183,7 @@ func (h *Handler) putBuffer(b *[]byte) {
 }
 
 func (h *Handler) putWorker(w *worker) {
-	if w.batch.MemoryBytes()+w.decoder.MemoryBytes() > 2*h.options.RetainedBytesMax {
+	if w.memoryBytes() > 2*h.options.RetainedBytesMax {
 		return
 	}
 	w.batch.Reset()

@@ -349,8 +349,12 @@ varve_ingest_requests_total{code="4xx",protocol="remote_write_2"} 1
 varve_ingest_requests_total{code="4xx",protocol="unknown"} 1
 # HELP varve_ingest_samples_total Float samples stored.
 # TYPE varve_ingest_samples_total counter
+varve_ingest_samples_total{protocol="influx"} 0
+varve_ingest_samples_total{protocol="jsonl"} 0
+varve_ingest_samples_total{protocol="otlp"} 0
 varve_ingest_samples_total{protocol="remote_write_1"} 2
 varve_ingest_samples_total{protocol="remote_write_2"} 0
+varve_ingest_samples_total{protocol="text"} 0
 # HELP varve_ingest_in_flight_bytes Bytes of uncompressed bodies and batches in flight.
 # TYPE varve_ingest_in_flight_bytes gauge
 varve_ingest_in_flight_bytes 0

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -94,7 +95,7 @@ func open(t *testing.T, stream bool, o Options) *door {
 	d.handler = New(d.memory, o)
 	listener := fasthttputil.NewInmemoryListener()
 	server := &fasthttp.Server{
-		Handler: d.handler.Handle, StreamRequestBody: stream, MaxRequestBodySize: 1 << 30, Logger: slog.NewLogLogger(o.Logger.Handler(), slog.LevelInfo),
+		Handler: d.dispatch, StreamRequestBody: stream, MaxRequestBodySize: 1 << 30, Logger: slog.NewLogLogger(o.Logger.Handler(), slog.LevelInfo),
 	}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
@@ -109,6 +110,17 @@ func open(t *testing.T, stream bool, o Options) *door {
 		}
 	})
 	return d
+}
+
+// dispatch finds the door as the server does; other paths are remote write's.
+func (d *door) dispatch(ctx *fasthttp.RequestCtx) {
+	for _, r := range d.handler.Routes() {
+		if r.Path == string(ctx.Path()) && slices.Contains(r.Methods, string(ctx.Method())) {
+			r.Handle(ctx)
+			return
+		}
+	}
+	d.handler.Handle(ctx)
 }
 
 // answer is what a sender sees.

@@ -1,23 +1,18 @@
 package ingest
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/varve-db/varve/series"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // metrics are the numbers of a Handler.
 type metrics struct {
-	requests      *prometheus.CounterVec // by protocol and class of status
-	samples       [3]prometheus.Counter  // by protocol
-	histograms    [3]prometheus.Counter
-	exemplars     [3]prometheus.Counter
+	requests      *prometheus.CounterVec        // by protocol and class of status
+	samples       [protocols]prometheus.Counter // by protocol
+	histograms    [protocols]prometheus.Counter
+	exemplars     [protocols]prometheus.Counter
 	refused       *prometheus.CounterVec // by reason and kind
+	lines         *prometheus.CounterVec // by protocol
 	overloaded    prometheus.Counter
 	decodeSeconds prometheus.Histogram
 }
-
-var protocolNames = [3]string{unknown: "unknown", version1: "remote_write_1", version2: "remote_write_2"}
 
 func newMetrics(reg prometheus.Registerer, received, decoded *gate) *metrics {
 	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
@@ -32,6 +27,7 @@ func newMetrics(reg prometheus.Registerer, received, decoded *gate) *metrics {
 	m := &metrics{
 		requests: counters("requests_total", "Requests answered.", "protocol", "code"),
 		refused:  counters("refused_total", "What was refused, by reason and kind.", "reason", "kind"),
+		lines:    counters("unreadable_lines_total", "Lines that could not be read and were left out.", "protocol"),
 		overloaded: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "varve_ingest_overloaded_total", Help: "Requests turned away because too much was in flight.",
 		}),
@@ -46,7 +42,7 @@ func newMetrics(reg prometheus.Registerer, received, decoded *gate) *metrics {
 		m.exemplars[p+1] = exemplars.WithLabelValues(name)
 	}
 	if reg != nil {
-		reg.MustRegister(m.requests, m.refused, m.overloaded, m.decodeSeconds, samples, histograms, exemplars,
+		reg.MustRegister(m.requests, m.refused, m.lines, m.overloaded, m.decodeSeconds, samples, histograms, exemplars,
 			gauge("in_flight_bytes", "Bytes of uncompressed bodies and batches in flight.", func() float64 {
 				used, _ := decoded.load()
 				return float64(used)
@@ -65,7 +61,10 @@ func newMetrics(reg prometheus.Registerer, received, decoded *gate) *metrics {
 }
 
 // stored counts what a request stored and what it had refused.
-func (m *metrics) stored(p protocol, o series.Outcome) {
+func (m *metrics) stored(p protocol, o *account) {
+	if o.lines.count > 0 {
+		m.lines.WithLabelValues(protocolNames[p]).Add(float64(o.lines.count))
+	}
 	m.samples[p].Add(float64(o.Samples))
 	m.histograms[p].Add(float64(o.Histograms))
 	m.exemplars[p].Add(float64(o.Exemplars))

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"mime"
 	"strings"
@@ -9,14 +10,25 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// protocol is a version of remote write.
+// protocol is what a request speaks.
 type protocol int
 
 const (
 	unknown protocol = iota
 	version1
 	version2
+	influxLines
+	expositionText
+	jsonLines
+	otlpMetrics
+	protocols // how many there are
 )
+
+// protocolNames are the values of the label protocol.
+var protocolNames = [protocols]string{
+	unknown: "unknown", version1: "remote_write_1", version2: "remote_write_2",
+	influxLines: "influx", expositionText: "text", jsonLines: "jsonl", otlpMetrics: "otlp",
+}
 
 // encoding is a compression of bodies.
 type encoding int
@@ -69,10 +81,22 @@ func encodingOf(contentEncoding []byte, p protocol) (encoding, error) {
 	return 0, unsupported("content encoding %q is not supported, snappy is", name)
 }
 
+// onlyPost refuses other methods.
+func onlyPost(ctx *fasthttp.RequestCtx) error {
+	if !ctx.IsPost() {
+		return rejection{fasthttp.StatusMethodNotAllowed, errors.New("samples are written with POST")}
+	}
+	return nil
+}
+
 func unsupported(format string, args ...any) error {
 	return rejection{fasthttp.StatusUnsupportedMediaType, fmt.Errorf(format, args...)}
 }
 
 func bad(format string, args ...any) error {
 	return rejection{fasthttp.StatusBadRequest, fmt.Errorf(format, args...)}
+}
+
+func tooLarge(format string, args ...any) error {
+	return rejection{fasthttp.StatusRequestEntityTooLarge, fmt.Errorf(format, args...)}
 }
