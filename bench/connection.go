@@ -55,6 +55,7 @@ func newConnection(s Source, o IngestOptions) (*connection, error) {
 	c.client = &fasthttp.HostClient{
 		Addr:                      fasthttp.AddMissingPort(target.Host, secure),
 		IsTLS:                     secure,
+		TLSConfig:                 o.TLS,
 		MaxConns:                  1,
 		MaxIdemponentCallAttempts: 1,
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ type IngestOptions struct {
 	URL      string // of the receiver, such as http://127.0.0.1:7480/api/v1/write
 	Protocol Protocol
 	Headers  []Label
+	TLS      *tls.Config // of an https URL; nil: the defaults
 
 	Rate     float64       // samples a second, 0 for as many as it takes
 	Speed    float64       // sample time over wall time: 1 is real time, 0 no limit

@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/server/auth"
 	"github.com/varve-db/varve/tsdb"
 )
 
@@ -29,10 +30,10 @@ type admin struct {
 
 func (a *admin) routes() []route {
 	return []route{
-		{methods: putPost, path: "/api/v1/admin/tsdb/snapshot", handle: a.guard(a.takeSnapshot), changes: true, bodyBytesMax: bodyless},
-		{methods: putPost, path: "/api/v1/admin/tsdb/flush", handle: a.guard(a.flushNow), changes: true, bodyBytesMax: bodyless},
-		{methods: putPost, path: "/api/v1/admin/tsdb/seal", handle: a.guard(a.sealNow), changes: true, bodyBytesMax: bodyless},
-		{methods: get, path: "/api/v1/status/tsdb/blocks", handle: a.listBlocks, bodyBytesMax: bodyless},
+		{methods: putPost, path: "/api/v1/admin/tsdb/snapshot", handle: a.guard(a.takeSnapshot), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
+		{methods: putPost, path: "/api/v1/admin/tsdb/flush", handle: a.guard(a.flushNow), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
+		{methods: putPost, path: "/api/v1/admin/tsdb/seal", handle: a.guard(a.sealNow), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
+		{methods: get, path: "/api/v1/status/tsdb/blocks", handle: a.listBlocks, scope: auth.Read, shared: true, bodyBytesMax: bodyless},
 	}
 }
 

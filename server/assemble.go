@@ -9,15 +9,16 @@ import (
 	"path/filepath"
 	"regexp"
 
-	"github.com/varve-db/varve/index"
 	"github.com/varve-db/varve/ingest"
+	"github.com/varve-db/varve/ingest/scrape"
 	"github.com/varve-db/varve/kv"
 	kvapi "github.com/varve-db/varve/kv/api"
 	"github.com/varve-db/varve/kv/pebblekv"
 	"github.com/varve-db/varve/query"
 	"github.com/varve-db/varve/query/api"
 	"github.com/varve-db/varve/retention"
-	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/server/auth"
+	"github.com/varve-db/varve/tenant"
 	"github.com/varve-db/varve/tsdb"
 )
 
@@ -41,28 +42,39 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 		}
 	}()
 	queries := &courtesy{}
-	db, err := openDB(ctx, n, c, store, queries.yield)
+	known, err := openTenants(ctx, n, c, store)
 	if err != nil {
 		return nil, err
 	}
+	db, err := openDB(ctx, n, c, store, tsdb.Options{Yield: queries.yield, Quota: known})
+	if err != nil {
+		return nil, err
+	}
+	stored := appender{db, known}
+	n.registry.MustRegister(tenant.NewCollector(known, db.SeriesByTenant))
 	forget := retention.New(partitions{db}, retention.Options{Policy: policy(c), Now: n.options.Now, Log: n.log, Metrics: n.registry})
 	// The clock is judged by what is stored before anything new comes.
 	if err := forget.Step(ctx, n.options.Now()); err != nil {
 		n.log.Error("retention step failed", "err", err)
 	}
-	reads := newQueryAPI(n, c, db)
-	writes := ingest.New(appender{db}, ingestOptions(n, c))
+	relabeler := newRelabeler(n, c, stored)
+	scraper := newScraper(n, c, relabeler, db)
+	external := c.Scrape.Jobs.ExternalLabels()
+	reads := newQueryAPI(n, c, db, scraper)
+	writes := ingest.New(door{relabeler, known, n.options.Now}, ingestOptions(n, c))
 	spaces := kvapi.New(store, kvapi.Options{
 		Now: n.options.Now, Log: n.log, Registerer: n.registry,
 		ValueBytesMax: int(c.KV.ValueBytesMax), BatchBytesMax: int(c.KV.BatchBytesMax),
 	})
 	p = &parts{
 		routes: dataRoutes(newAdmin(n, c, db, store), writes, reads, queries, spaces),
-		jobs:   []job{{"flushes", db.Run}, {"seals", db.RunSeals}, {"retention", forget.Run}, {"sweep", (&sweep{spaces, n.options.Now, n.log}).run}},
+		jobs:   []job{{"flushes", db.Run}, {"seals", db.RunSeals}, {"retention", forget.Run}, {"scrape", scraper.Run}, {"sweep", (&sweep{spaces, n.options.Now, n.log}).run}},
 		cancel: reads.Close,
-		apply: func(c Config) {
+		apply: func(c Config) error {
+			known.SetLimits(c.Limits)
 			db.SetRetention(c.Retention.Time)
 			forget.SetPolicy(policy(c))
+			return applyScraping(n, c, relabeler, scraper, external)
 		},
 		last: func(context.Context) error { return nil },
 		close: func() error {
@@ -71,7 +83,7 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 		},
 	}
 	if c.SelfScrape.Interval > 0 {
-		scrape := newSelfScrape(n, c, appender{db})
+		scrape := newSelfScrape(n, c, stored)
 		p.jobs = append(p.jobs, job{"self-scrape", scrape.run})
 		p.last = func(ctx context.Context) error { return scrape.end(ctx, n.options.Now()) }
 	}
@@ -104,12 +116,12 @@ const (
 	epochBytesMax = 1 << 30
 )
 
-func openDB(ctx context.Context, n *Node, c Config, store kv.Store, yield func(context.Context) error) (*tsdb.DB, error) {
+func openDB(ctx context.Context, n *Node, c Config, store kv.Store, o tsdb.Options) (*tsdb.DB, error) {
 	return tsdb.Open(ctx, store, tsdb.Options{
 		Now: n.options.Now, Random: n.options.Random, Log: n.log, Registerer: n.registry,
 		Width: c.Storage.PartitionWidth, Retention: c.Retention.Time, AheadMax: c.Storage.FutureBound,
 		EpochAgeMax:   c.Storage.EpochAge,
-		EpochBytesMax: min(max(int64(n.resources.Memory/epochShare), epochBytesMin), epochBytesMax), Yield: yield,
+		EpochBytesMax: min(max(int64(n.resources.Memory/epochShare), epochBytesMin), epochBytesMax), Yield: o.Yield, Quota: o.Quota,
 	})
 }
 
@@ -123,24 +135,32 @@ func newAdmin(n *Node, c Config, db *tsdb.DB, store kv.Checkpointer) *admin {
 // dataRoutes are the routes that need the open store.
 func dataRoutes(operate *admin, writes *ingest.Handler, reads *api.API, queries *courtesy, spaces *kvapi.Handler) []route {
 	all := operate.routes()
-	for _, path := range []string{"/api/v1/write", "/api/v1/push", "/api/prom/push"} {
-		all = append(all, route{methods: post, path: path, handle: writes.Handle, changes: true})
+	for _, r := range writes.Routes() {
+		one := route{methods: r.Methods, path: r.Path, handle: r.Handle, scope: auth.Write, changes: true}
+		if r.Public {
+			one.scope = auth.Public
+		}
+		all = append(all, one)
 	}
-	all = append(all, route{methods: kvMethods, path: "/kv/v1/*", handle: spaces.Handle, changes: true})
+	all = append(all,
+		route{methods: get, path: "/kv/v1/*", handle: spaces.Handle, scope: auth.Read, shared: true},
+		route{methods: kvChanges, path: "/kv/v1/*", handle: spaces.Handle, scope: auth.Write, shared: true, changes: true})
 	for _, r := range reads.Routes() {
-		all = append(all, route{methods: r.Methods, path: r.Path, handle: queries.query(r.Handle)})
+		one := route{methods: r.Methods, path: r.Path, handle: queries.query(r.Handle), scope: auth.Read}
+		if r.Admin {
+			one.scope, one.handle, one.changes = auth.Admin, operate.guard(r.Handle), true
+		}
+		all = append(all, one)
 	}
 	return all
 }
 
 func ingestOptions(n *Node, c Config) ingest.Options {
 	o := ingest.Options{
-		BodyBytesMax: int(c.Ingest.BodyBytesMax), DecodedBytesMax: int(c.Ingest.DecodedBytesMax),
+		BodyBytesMax: int(c.Ingest.BodyBytesMax), DecodedBytesMax: int(c.Ingest.DecodedBytesMax), LineBytesMax: int(c.Ingest.LineBytesMax),
 		MemoryBytes: int64(n.resources.Memory), WaitingMax: c.Ingest.WaitingMax, WaitMax: c.Ingest.WaitMax, RetryAfter: retryAfter,
-		LabelRules: series.LabelRules{
-			LabelsMax: c.Ingest.LabelsMax, NameBytesMax: c.Ingest.LabelNameBytesMax, ValueBytesMax: c.Ingest.LabelValueBytesMax,
-		},
-		Logger: n.log, Registerer: n.registry, Now: n.options.Now,
+		LabelRules: labelRules(c), OTLP: otlpOptions(n, c.OTLP),
+		Logger: n.log, Registerer: n.registry, Now: n.options.Now, Tenant: n.access.writer,
 	}
 	if b := c.Ingest.InFlightBytesMax; !b.Auto {
 		o.InFlightBytesMax = int64(b.Bytes)
@@ -148,7 +168,7 @@ func ingestOptions(n *Node, c Config) ingest.Options {
 	return o
 }
 
-func newQueryAPI(n *Node, c Config, db *tsdb.DB) *api.API {
+func newQueryAPI(n *Node, c Config, db *tsdb.DB, scraper *scrape.Scraper) *api.API {
 	engine := query.New(query.Options{
 		Timeout: c.Query.Timeout, Lookback: c.Query.LookbackDelta,
 		ConcurrentMax: c.Query.ConcurrencyMax, QueueMax: orNone(c.Query.QueueMax), QueueWait: c.Query.QueueWait,
@@ -159,13 +179,11 @@ func newQueryAPI(n *Node, c Config, db *tsdb.DB) *api.API {
 	})
 	build := n.options.Build
 	return api.New(api.Deps{
-		Engine: engine, Queryable: query.Local(db, series.DefaultTenant), Chunks: db.ChunkQueryable(series.DefaultTenant),
-		Exemplars: db.ExemplarQueryable(series.DefaultTenant),
-		Metadata:  metadata{db}.describe, Runtime: n.runtimeInfo, Cardinality: cardinality{db}.count,
+		Engine: engine, Source: source(db), Runtime: n.runtimeInfo, Scraping: newScraping(scraper),
 		Config: func() string { return n.Config().YAML() }, Flags: c.Values(), Now: n.options.Now,
 	}, api.Options{
-		Build:        api.BuildInfo{VarveVersion: build.Version, Revision: build.Revision, BuildDate: build.BuildDate, Runtime: build.GoVersion},
-		CORSOrigin:   origins(c.Web.CORSOrigin),
+		Build:      api.BuildInfo{VarveVersion: build.Version, Revision: build.Revision, BuildDate: build.BuildDate, Runtime: build.GoVersion},
+		CORSOrigin: origins(c.Web.CORSOrigin), ExternalLabels: c.Scrape.Jobs.ExternalLabels(),
 		FormBytesMax: int(c.Query.BodyBytesMax), Logger: n.log, Registerer: n.registry,
 	})
 }
@@ -205,17 +223,6 @@ func policy(c Config) retention.Policy {
 	return retention.Policy{Keep: c.Retention.Time, BytesMax: c.Retention.Size}
 }
 
-// appender tells ingest which errors of the database are a matter of load.
-type appender struct{ db *tsdb.DB }
-
-func (a appender) Append(ctx context.Context, tenant series.TenantID, b *series.Batch) (series.Outcome, error) {
-	outcome, err := a.db.Append(ctx, tenant, b)
-	if errors.Is(err, tsdb.ErrBacklog) || errors.Is(err, tsdb.ErrClosed) {
-		err = fmt.Errorf("%w: %w", ingest.ErrOverloaded, err)
-	}
-	return outcome, err
-}
-
 // partitions shows the database to retention.
 type partitions struct{ db *tsdb.DB }
 
@@ -229,46 +236,6 @@ func (p partitions) Partitions() ([]retention.Partition, error) {
 }
 
 func (p partitions) DropBefore(ctx context.Context, t int64) error { return p.db.DropBefore(ctx, t) }
-
-// metadata shows the database's metadata to the API.
-type metadata struct{ db *tsdb.DB }
-
-// describe lists at most limit metrics. The database keeps one description of
-// each, so no limit of those but 0 ever cuts.
-func (m metadata) describe(metric string, limit, limitPerMetric int) map[string][]series.Metadata {
-	out := map[string][]series.Metadata{}
-	if limit == 0 || limitPerMetric == 0 {
-		return out
-	}
-	for _, d := range m.db.Metadata(series.DefaultTenant, metric, limit) {
-		out[d.Metric] = []series.Metadata{d}
-	}
-	return out
-}
-
-// cardinality shows the database's figures to the API.
-type cardinality struct{ db *tsdb.DB }
-
-func (c cardinality) count(_ context.Context, limit int) (api.Cardinality, error) {
-	s := c.db.Stats(limit)
-	out := api.Cardinality{
-		Series: s.Series, LabelPairs: int(s.Pairs), Chunks: int64(s.Series), // each has one open
-		SeriesByMetric: counts(s.SeriesByMetric), ValuesByLabel: counts(s.ValuesByLabel),
-		BytesByLabel: counts(s.BytesByLabel), SeriesByPair: counts(s.SeriesByPair),
-	}
-	if s.MinTime <= s.MaxTime {
-		out.TimeMin, out.TimeMax = s.MinTime, s.MaxTime
-	}
-	return out, nil
-}
-
-func counts(list []index.Count) []api.Count {
-	out := make([]api.Count, len(list))
-	for i, c := range list {
-		out[i] = api.Count(c)
-	}
-	return out
-}
 
 func newSelfScrape(n *Node, c Config, to Appender) *selfScrape {
 	return &selfScrape{

@@ -7,6 +7,10 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/varve-db/varve/ingest/relabel"
+	"github.com/varve-db/varve/ingest/scrape"
+	"github.com/varve-db/varve/tenant"
 )
 
 // Config is everything a node is told. Load fills it from flags, environment,
@@ -20,8 +24,12 @@ type Config struct {
 	Web        WebConfig
 	Query      QueryConfig
 	Ingest     IngestConfig
+	OTLP       OTLPConfig
 	KV         KVConfig
+	Scrape     ScrapeConfig
 	SelfScrape SelfScrapeConfig
+	Tenants    TenantsConfig
+	Limits     *tenant.LimitSet // in the file, in a section that is no setting; nil: none
 	Log        LogConfig
 }
 
@@ -44,9 +52,13 @@ type RetentionConfig struct {
 
 // HTTPConfig is the listener and its limits.
 type HTTPConfig struct {
-	Listen            string
-	HeaderBytesMax    uint64
-	ConnectionsMax    int
+	Listen         string
+	HeaderBytesMax uint64
+	ConnectionsMax int
+	// AddressConnectionsMax bounds the connections of one address.
+	AddressConnectionsMax int
+	// BodyRateMin is how many bytes a second a body must arrive with.
+	BodyRateMin       uint64
 	ReadHeaderTimeout time.Duration
 	ReadTimeout       time.Duration
 	WriteTimeout      time.Duration
@@ -61,6 +73,7 @@ type WebConfig struct {
 	EnableAdminAPI  bool
 	EnablePprof     bool
 	EnableLifecycle bool
+	ConfigFile      string // users, tokens and TLS
 }
 
 // QueryConfig bounds queries.
@@ -82,6 +95,7 @@ type QueryConfig struct {
 type IngestConfig struct {
 	BodyBytesMax       uint64
 	DecodedBytesMax    uint64
+	LineBytesMax       uint64
 	InFlightBytesMax   AutoSize
 	WaitingMax         int
 	WaitMax            time.Duration
@@ -96,9 +110,23 @@ type KVConfig struct {
 	BatchBytesMax uint64
 }
 
+// ScrapeConfig is what the node fetches itself, and by which rules it changes
+// what comes in through any door.
+type ScrapeConfig struct {
+	StartTimestamps bool
+	// Jobs and Relabel stand in the file, in sections that are no settings.
+	Jobs    scrape.Config
+	Relabel relabel.Rules
+}
+
 // SelfScrapeConfig is the node's record of its own metrics.
 type SelfScrapeConfig struct {
 	Interval time.Duration // 0: no record
+}
+
+// TenantsConfig bounds the tenants.
+type TenantsConfig struct {
+	Max int
 }
 
 // LogConfig is what the node says about itself.
@@ -117,7 +145,8 @@ type AutoSize struct {
 	Bytes uint64
 }
 
-// YAML returns every setting as a configuration file would say it.
+// YAML returns every setting as a configuration file would say it, and the
+// file's other sections with secrets hidden.
 func (c Config) YAML() string {
 	root := map[string]any{}
 	for name, text := range c.Values() {
@@ -140,7 +169,7 @@ func (c Config) YAML() string {
 	if err != nil {
 		panic(fmt.Sprintf("nested maps of texts are always YAML: %v", err))
 	}
-	return string(text)
+	return string(text) + c.Scrape.Jobs.YAML() + c.Scrape.Relabel.YAML() + limitsYAML(c.Limits)
 }
 
 // Values returns every setting as text, by name.

@@ -20,6 +20,10 @@ const (
 	kindBadData     errorKind = "bad_data"
 	kindUnavailable errorKind = "unavailable"
 	kindInternal    errorKind = "internal"
+	// Not Prometheus's, which leaves who may ask to others.
+	kindUnauthorized errorKind = "unauthorized"
+	kindForbidden    errorKind = "forbidden"
+	kindTooMany      errorKind = "too_many_requests"
 )
 
 func (k errorKind) code() int {
@@ -75,6 +79,15 @@ func wrongMethod(ctx *fasthttp.RequestCtx, allowed string) {
 
 func forbidden(ctx *fasthttp.RequestCtx, message string) {
 	failText(ctx, fasthttp.StatusForbidden, message)
+}
+
+func unauthorized(ctx *fasthttp.RequestCtx, message string) {
+	failAPICode(ctx, fasthttp.StatusUnauthorized, kindUnauthorized, message)
+}
+
+func tooManyAttempts(ctx *fasthttp.RequestCtx, message string) {
+	ctx.Response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int(retryAfter/time.Second)))
+	failAPICode(ctx, fasthttp.StatusTooManyRequests, kindTooMany, message)
 }
 
 func bodyTooLarge(ctx *fasthttp.RequestCtx, limit int) {

@@ -10,6 +10,10 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/varve-db/varve/web"
+
+	"github.com/varve-db/varve/server/auth"
 )
 
 // front is the listener's handler: everything that is the same for all routes.
@@ -18,6 +22,8 @@ type front struct {
 	prefixes []string
 	log      *slog.Logger
 	metrics  *metrics
+	access   *access
+	pages    *web.Files
 	now      func() time.Time
 
 	inFlight atomic.Int64
@@ -30,8 +36,8 @@ func newHTTPServer(c HTTPConfig, handle fasthttp.RequestHandler, log *slog.Logge
 	return &fasthttp.Server{
 		Handler:      handle,
 		ErrorHandler: failRequest,
-		HeaderReceived: func(*fasthttp.RequestHeader) fasthttp.RequestConfig {
-			return fasthttp.RequestConfig{ReadTimeout: c.ReadTimeout}
+		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+			return fasthttp.RequestConfig{ReadTimeout: bodyTimeout(c, h.ContentLength())}
 		},
 		Logger:                printer{log},
 		Concurrency:           c.ConnectionsMax,
@@ -50,6 +56,22 @@ func newHTTPServer(c HTTPConfig, handle fasthttp.RequestHandler, log *slog.Logge
 	}
 }
 
+// bodyGrace is what a body may take whatever its size.
+const bodyGrace = 30 * time.Second
+
+// bodyTimeout is how long a body of a known size may take: a sender that lets its
+// bytes trickle must not hold a connection as long as one with much to say.
+func bodyTimeout(c HTTPConfig, bytes int) time.Duration {
+	if bytes < 0 || c.BodyRateMin == 0 {
+		return c.ReadTimeout // of no known size
+	}
+	seconds := float64(bytes) / float64(c.BodyRateMin)
+	if seconds >= c.ReadTimeout.Seconds() {
+		return c.ReadTimeout
+	}
+	return min(c.ReadTimeout, bodyGrace+time.Duration(seconds*float64(time.Second)))
+}
+
 // handle serves one request.
 func (f *front) handle(ctx *fasthttp.RequestCtx) {
 	start := f.now()
@@ -60,7 +82,7 @@ func (f *front) handle(ctx *fasthttp.RequestCtx) {
 		if cause := recover(); cause != nil {
 			f.notePanic(ctx, name, cause)
 		}
-		setSecurityHeaders(ctx)
+		f.access.secure(ctx)
 		if f.stopping.Load() {
 			ctx.SetConnectionClose()
 		}
@@ -99,6 +121,14 @@ func (f *front) dispatch(ctx *fasthttp.RequestCtx, name *string) {
 	default:
 		t.fallback(ctx)
 		return
+	}
+	if method != fasthttp.MethodOptions { // browsers ask what they may without credentials
+		if r.scope == auth.Admin {
+			defer f.access.audit(ctx, r)
+		}
+		if !f.access.admit(ctx, r) {
+			return
+		}
 	}
 	if r.changes && crossSite(ctx) {
 		forbidden(ctx, "pages of other sites cannot change anything here")

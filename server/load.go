@@ -54,10 +54,17 @@ func Load(from Sources) (Config, error) {
 		if file, err = parseYAML(c.File, text); err != nil {
 			return Config{}, err
 		}
+		if err = c.Scrape.parseSections(c.File, text); err != nil {
+			return Config{}, err
+		}
+		if c.Limits, err = parseLimits(c.File, text); err != nil {
+			return Config{}, err
+		}
 	}
 	if err := c.fill(flags, env, file); err != nil {
 		return Config{}, err
 	}
+	c.Scrape.Jobs.LimitBodies(c.Ingest.DecodedBytesMax)
 	return c, c.Validate()
 }
 

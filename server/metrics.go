@@ -21,6 +21,8 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 	panics   prometheus.Counter
+	denied   *prometheus.CounterVec
+	crowded  prometheus.Counter
 	reloads  *prometheus.CounterVec
 	scrapes  prometheus.Counter
 	failures prometheus.Counter
@@ -41,6 +43,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "varve_server_panics_total", Help: "Handlers that panicked; their requests were answered 500.",
 		}),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "varve_server_denied_requests_total", Help: "Requests answered 401, 403, 413 or 429 because of who sent them, by reason.",
+		}, []string{"reason"}),
+		crowded: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "varve_server_refused_connections_total", Help: "Connections refused because their address had too many.",
+		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "varve_server_reloads_total", Help: "Reloads of the configuration, by outcome.",
 		}, []string{"outcome"}),
@@ -51,7 +59,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "varve_server_failed_self_scrapes_total", Help: "Times that the node's own metrics could not be stored.",
 		}),
 	}
-	r.MustRegister(m.requests, m.seconds, m.inFlight, m.panics, m.reloads, m.scrapes, m.failures)
+	r.MustRegister(m.requests, m.seconds, m.inFlight, m.panics, m.denied, m.crowded, m.reloads, m.scrapes, m.failures)
 	return m
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"github.com/varve-db/varve/server/auth"
 	"github.com/varve-db/varve/web"
 )
 
@@ -61,7 +62,6 @@ type Node struct {
 	resources Resources
 	registry  *prometheus.Registry
 	metrics   *metrics
-	pages     *web.Files
 	listener  net.Listener
 	started   time.Time
 
@@ -69,6 +69,7 @@ type Node struct {
 	loaded atomic.Pointer[loaded]
 	health health
 	front  *front
+	access *access
 	// assemble opens the store and builds what serves it. Tests replace it.
 	assemble func(ctx context.Context, n *Node) (*parts, error)
 
@@ -79,7 +80,7 @@ type Node struct {
 	serving atomic.Bool
 
 	reloadMu sync.Mutex // held while a Config is applied
-	apply    atomic.Pointer[func(Config)]
+	apply    atomic.Pointer[func(Config) error]
 }
 
 // parts is what an assembled node consists of.
@@ -89,7 +90,7 @@ type parts struct {
 	// cancel ends requests that did not finish in time.
 	cancel func()
 	// apply takes over the live settings of a new Config.
-	apply func(Config)
+	apply func(Config) error
 	// last makes the node's last writes, after all jobs have ended.
 	last func(ctx context.Context) error
 	// close releases the store.
@@ -135,8 +136,11 @@ func Open(ctx context.Context, c Config, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.pages = pages
-
+	gate, err := auth.Open(c.Web.ConfigFile, auth.Options{Log: n.log, Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	n.access = &access{gate: gate, log: n.log, denied: n.metrics.denied}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.HTTP.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", c.HTTP.Listen, err)
@@ -144,7 +148,7 @@ func Open(ctx context.Context, c Config, o Options) (*Node, error) {
 	n.listener = listener
 	n.warnWhenOpen()
 	n.front = &front{
-		prefixes: prefixes(c.Web.RoutePrefix), log: n.log, metrics: n.metrics, now: o.Now,
+		prefixes: prefixes(c.Web.RoutePrefix), log: n.log, metrics: n.metrics, now: o.Now, access: n.access, pages: pages,
 	}
 	n.front.routes.Store(newTable(n.ownRoutes(), n.unassembled))
 	return n, nil
@@ -172,8 +176,10 @@ func (n *Node) Serve(ctx context.Context) error {
 		Name: "varve_server_open_connections", Help: "Open HTTP connections.",
 	}, func() float64 { return float64(server.GetOpenConnectionsCount()) }))
 	broken := make(chan error, 1)
-	go func() { broken <- server.Serve(n.listener) }()
-	n.log.Info("listening", "address", n.Address())
+	secure := n.access.gate.TLS()
+	incoming := bound(n.listener, n.Config().HTTP.AddressConnectionsMax, secure, n.metrics.crowded.Inc)
+	go func() { broken <- server.Serve(incoming) }()
+	n.log.Info("listening", "address", n.Address(), "tls", secure != nil, "guarded", n.access.gate.Guarded())
 
 	n.health.set(phaseRecovering)
 	p, err := n.assemble(ctx, n)
@@ -326,11 +332,16 @@ func (n *Node) reloadLocked() error {
 	if n.options.Reload == nil {
 		return errors.New("this node was started without a source of settings")
 	}
+	if err := n.access.gate.Reload(); err != nil {
+		return err
+	}
 	wanted, err := n.options.Reload()
 	if err != nil {
 		return err
 	}
 	merged := n.Config()
+	merged.Scrape.Jobs, merged.Scrape.Relabel = wanted.Scrape.Jobs, wanted.Scrape.Relabel
+	merged.Limits = wanted.Limits
 	before, after := merged.Values(), wanted.Values()
 	for _, s := range Settings() {
 		switch {
@@ -352,15 +363,20 @@ func (n *Node) reloadLocked() error {
 		n.options.Level.Set(merged.Log.Level)
 	}
 	if apply := n.apply.Load(); apply != nil {
-		(*apply)(merged)
+		return (*apply)(merged)
 	}
 	return nil
 }
 
 // warnWhenOpen tells when others than this machine can reach the listener.
 func (n *Node) warnWhenOpen() {
-	if a, ok := n.listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+	a, ok := n.listener.Addr().(*net.TCPAddr)
+	switch gate := n.access.gate; {
+	case !ok || a.IP.IsLoopback():
+	case !gate.Guarded():
 		n.log.Warn("listening beyond this machine without authentication: whoever reaches the port can read and write everything",
 			"address", n.Address())
+	case gate.TLS() == nil:
+		n.log.Warn("listening beyond this machine without TLS: passwords and tokens can be read on the way", "address", n.Address())
 	}
 }

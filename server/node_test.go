@@ -134,7 +134,7 @@ func (a answer) want(t *testing.T, what string, code int, text string) {
 func fakeParts(routes ...route) func(context.Context, *Node) (*parts, error) {
 	return func(context.Context, *Node) (*parts, error) {
 		return &parts{
-			routes: routes, apply: func(Config) {}, cancel: func() {},
+			routes: routes, apply: func(Config) error { return nil }, cancel: func() {},
 			last: func(context.Context) error { return nil }, close: func() error { return nil },
 		}, nil
 	}
@@ -482,7 +482,7 @@ func TestLifecycle(t *testing.T) {
 		}
 	}, func(ctx context.Context, n *Node) (*parts, error) {
 		p, err := fakeParts()(ctx, n)
-		p.apply = func(c Config) { applied = c }
+		p.apply = func(c Config) error { applied = c; return nil }
 		return p, err
 	}).serve().awaitReady()
 

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/varve-db/varve/server/auth"
 )
 
 // route is one path of the listener.
@@ -20,6 +22,11 @@ type route struct {
 	// changes marks routes whose requests change something: a browser must not be
 	// brought to send them by a page of another site.
 	changes bool
+	// scope is what callers must have; without one only administrators may call.
+	scope auth.Scope
+	// shared marks routes that are of the whole node: who is bound to a tenant
+	// has no access to them.
+	shared bool
 	// bodyBytesMax above 0 reads the body before the handler runs, and answers
 	// 413 when it is larger; at 0 the handler reads and bounds the stream itself.
 	bodyBytesMax int

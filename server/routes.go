@@ -8,6 +8,8 @@ import (
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
 	"github.com/valyala/fasthttp/pprofhandler"
+
+	"github.com/varve-db/varve/server/auth"
 )
 
 var (
@@ -15,8 +17,8 @@ var (
 	post      = []string{fasthttp.MethodPost}
 	getPost   = []string{fasthttp.MethodGet, fasthttp.MethodPost}
 	putPost   = []string{fasthttp.MethodPost, fasthttp.MethodPut}
-	kvMethods = []string{fasthttp.MethodDelete, fasthttp.MethodGet, fasthttp.MethodPost, fasthttp.MethodPut}
-	apiPaths  = []string{"/api/", "/kv/", "/write", "/federate"}
+	kvChanges = []string{fasthttp.MethodDelete, fasthttp.MethodPost, fasthttp.MethodPut}
+	apiPaths  = []string{"/api/", "/kv/", "/write", "/influx/", "/query", "/federate"}
 )
 
 const (
@@ -30,20 +32,20 @@ func (n *Node) ownRoutes() []route {
 	metricsHandler := fasthttpadaptor.NewFastHTTPHandler(promhttp.InstrumentMetricHandler(
 		n.registry, promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, MaxRequestsInFlight: 8})))
 	routes := []route{
-		{methods: get, path: "/-/healthy", handle: n.health.healthy},
-		{methods: get, path: "/-/ready", handle: n.health.readiness},
-		{methods: get, path: "/metrics", handle: metricsHandler},
-		{methods: get, path: "/version", handle: n.version},
-		{methods: putPost, path: "/-/reload", handle: n.lifecycle(n.reload), changes: true, bodyBytesMax: bodyless},
-		{methods: putPost, path: "/-/quit", handle: n.lifecycle(n.quitByRequest), changes: true, bodyBytesMax: bodyless},
+		{methods: get, path: "/-/healthy", handle: n.health.healthy, scope: auth.Public},
+		{methods: get, path: "/-/ready", handle: n.health.readiness, scope: auth.Public},
+		{methods: get, path: "/metrics", handle: metricsHandler, scope: auth.Read, shared: true},
+		{methods: get, path: "/version", handle: n.version, scope: auth.Read},
+		{methods: putPost, path: "/-/reload", handle: n.lifecycle(n.reload), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
+		{methods: putPost, path: "/-/quit", handle: n.lifecycle(n.quitByRequest), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
 	}
-	for _, path := range n.pages.Paths() {
-		routes = append(routes, route{methods: get, path: path, handle: n.pages.Handle})
+	for _, path := range n.front.pages.Paths() {
+		routes = append(routes, route{methods: get, path: path, handle: n.front.pages.Handle, scope: auth.Read})
 	}
 	if c.Web.EnablePprof {
 		routes = append(routes,
-			route{methods: get, path: pprofPath, handle: pprofhandler.PprofHandler},
-			route{methods: getPost, path: pprofPath + "*", handle: pprofhandler.PprofHandler, bodyBytesMax: bodyless})
+			route{methods: get, path: pprofPath, handle: pprofhandler.PprofHandler, scope: auth.Admin, shared: true},
+			route{methods: getPost, path: pprofPath + "*", handle: pprofhandler.PprofHandler, scope: auth.Admin, shared: true, bodyBytesMax: bodyless})
 	}
 	return routes
 }

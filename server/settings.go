@@ -34,7 +34,7 @@ func (s Setting) Type() string { return s.bind(new(Config)).Type() }
 // order in which they are documented.
 func Settings() []Setting {
 	groups := [][]Setting{
-		storageSettings(), retentionSettings(), httpSettings(), webSettings(), querySettings(), ingestSettings(), kvSettings(), ownSettings(),
+		storageSettings(), retentionSettings(), httpSettings(), webSettings(), querySettings(), ingestSettings(), otlpSettings(), scrapeSettings(), kvSettings(), ownSettings(),
 	}
 	var all []Setting
 	for _, g := range groups {
@@ -73,16 +73,20 @@ func retentionSettings() []Setting {
 
 func httpSettings() []Setting {
 	return []Setting{
-		{Name: "http.listen", Default: "127.0.0.1:7480", Help: "Address and port of the HTTP listener. There is no authentication: listen beyond this machine only behind something that checks who comes.",
+		{Name: "http.listen", Default: "127.0.0.1:7480", Help: "Address and port of the HTTP listener. Beyond this machine listen only with users or tokens in web.config.file, or behind something that checks who comes.",
 			bind: func(c *Config) field { return textValue{&c.HTTP.Listen} }},
 		{Name: "http.max-header-bytes", Default: "64KiB", Help: "Size of a request's line and headers; larger ones are answered 431. It is also each connection's read buffer.",
 			bind: func(c *Config) field { return sizeValue{&c.HTTP.HeaderBytesMax} }},
 		{Name: "http.max-connections", Default: "4096", Help: "Open connections; more are answered 503 and closed.",
 			bind: func(c *Config) field { return countValue{&c.HTTP.ConnectionsMax} }},
+		{Name: "http.max-connections-per-address", Default: "1024", Help: "Open connections of one address; more are answered 429 and closed. 0 sets no bound but http.max-connections.",
+			bind: func(c *Config) field { return countValue{&c.HTTP.AddressConnectionsMax} }},
 		{Name: "http.read-header-timeout", Default: "10s", Help: "Time to send a request's headers.",
 			bind: func(c *Config) field { return durationValue{&c.HTTP.ReadHeaderTimeout} }},
 		{Name: "http.read-timeout", Default: "5m", Help: "Time to send a request's body.",
 			bind: func(c *Config) field { return durationValue{&c.HTTP.ReadTimeout} }},
+		{Name: "http.min-body-rate", Default: "1KiB", Help: "Bytes a second with which a body of a known size must arrive, after a grace of 30 s; slower requests are cut off. 0 leaves it to http.read-timeout.",
+			bind: func(c *Config) field { return sizeValue{&c.HTTP.BodyRateMin} }},
 		{Name: "http.write-timeout", Default: "10m", Help: "Time for a client to take a response.",
 			bind: func(c *Config) field { return durationValue{&c.HTTP.WriteTimeout} }},
 		{Name: "http.idle-timeout", Default: "2m", Help: "Time after which a connection without requests is closed.",
@@ -94,6 +98,8 @@ func httpSettings() []Setting {
 
 func webSettings() []Setting {
 	return []Setting{
+		{Name: "web.config.file", Default: "", Help: "YAML file with TLS, users and tokens, in the shape of Prometheus's web configuration. It is read again when it changes, and at a reload.",
+			bind: func(c *Config) field { return textValue{&c.Web.ConfigFile} }},
 		{Name: "web.route-prefix", Default: "", Help: "Path under which everything is served as well, for reverse proxies. The root and /prometheus always work.",
 			bind: func(c *Config) field { return textValue{&c.Web.RoutePrefix} }},
 		{Name: "web.cors-origin", Default: ".*", Help: "Regular expression of the origins whose pages may read the query API; it is anchored.",
@@ -140,6 +146,8 @@ func ingestSettings() []Setting {
 			bind: func(c *Config) field { return sizeValue{&c.Ingest.BodyBytesMax} }},
 		{Name: "ingest.max-decoded-bytes", Default: "128MiB", Help: "Size of a write request once decompressed.",
 			bind: func(c *Config) field { return sizeValue{&c.Ingest.DecodedBytesMax} }},
+		{Name: "ingest.max-line-bytes", Default: "16MiB", Help: "Size of a line of Influx's protocol, text or JSON lines, which are read piece by piece: their bodies may be of any size.",
+			bind: func(c *Config) field { return sizeValue{&c.Ingest.LineBytesMax} }},
 		{Name: "ingest.max-in-flight-bytes", Default: "auto", Help: "Bytes that all write requests together may take while they are served; others wait. auto is a sixteenth of the memory.",
 			bind: func(c *Config) field { return autoSizeValue{&c.Ingest.InFlightBytesMax} }},
 		{Name: "ingest.max-waiting", Default: "1024", Help: "Write requests that wait for their turn; more are answered 503 and come again.",
@@ -152,6 +160,13 @@ func ingestSettings() []Setting {
 			bind: func(c *Config) field { return countValue{&c.Ingest.LabelNameBytesMax} }},
 		{Name: "ingest.max-label-value-bytes", Default: "65536", Help: "Bytes that a label's value may have.",
 			bind: func(c *Config) field { return countValue{&c.Ingest.LabelValueBytesMax} }},
+	}
+}
+
+func scrapeSettings() []Setting {
+	return []Setting{
+		{Name: "scrape.start-timestamps", Default: "false", Help: "Store when counters began, where scraped targets tell, with their samples. Series _created of OpenMetrics are left out then.",
+			bind: func(c *Config) field { return boolValue{&c.Scrape.StartTimestamps} }},
 	}
 }
 
@@ -168,6 +183,8 @@ func ownSettings() []Setting {
 	return []Setting{
 		{Name: "self-scrape.interval", Default: "15s", Help: "How often the node's own metrics are stored as series of job varve; 0 stores none.",
 			bind: func(c *Config) field { return durationValue{&c.SelfScrape.Interval} }},
+		{Name: "tenants.max", Default: "1000", Help: "Tenants that there may be besides the default one. A tenant is made by its first write, which names it in X-Scope-OrgID.",
+			bind: func(c *Config) field { return countValue{&c.Tenants.Max} }},
 		{Name: "log.level", Default: "info", Live: true, Help: "The least important messages that are logged: debug, info, warn or error.",
 			bind: func(c *Config) field { return levelValue{&c.Log.Level} }},
 		{Name: "log.format", Default: "text", Help: "Notation of the log on standard error.",

@@ -88,6 +88,7 @@ func (i *IngestConfig) validate() error {
 		check(i.BodyBytesMax >= 1<<10 && i.BodyBytesMax <= 1<<30, "ingest.max-body-bytes is %s: use 1KiB to 1GiB", formatSize(i.BodyBytesMax)),
 		check(i.DecodedBytesMax >= i.BodyBytesMax && i.DecodedBytesMax <= 2<<30, "ingest.max-decoded-bytes is %s: use at least ingest.max-body-bytes (%s) and at most 2GiB",
 			formatSize(i.DecodedBytesMax), formatSize(i.BodyBytesMax)),
+		check(i.LineBytesMax >= 1<<10 && i.LineBytesMax <= 256<<20, "ingest.max-line-bytes is %s: use 1KiB to 256MiB", formatSize(i.LineBytesMax)),
 		check(i.InFlightBytesMax.Auto || i.InFlightBytesMax.Bytes >= i.DecodedBytesMax, "ingest.max-in-flight-bytes is %s: use at least ingest.max-decoded-bytes (%s), or auto",
 			formatSize(i.InFlightBytesMax.Bytes), formatSize(i.DecodedBytesMax)),
 		check(i.WaitingMax > 0, "ingest.max-waiting is 0: use at least 1"),

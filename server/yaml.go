@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -67,6 +68,7 @@ func (w *yamlWalk) mapping(prefix string, n *yaml.Node) {
 			w.setting(name, key, val)
 		case w.isSection(name):
 			w.mapping(name, val)
+		case prefix == "" && slices.Contains(fileSections(), name): // read by parseSections
 		case name == fileSetting:
 			w.fail(key, "%s cannot be set in the file itself", fileSetting)
 		default:

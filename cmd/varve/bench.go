@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/varve-db/varve/bench"
+	"github.com/varve-db/varve/internal/connect"
 	"github.com/varve-db/varve/internal/terminal"
 )
 
@@ -58,6 +58,7 @@ type ingestFlags struct {
 	interval time.Duration
 	labels   []string
 	headers  []string
+	reach    connect.Options
 	json     bool
 }
 
@@ -89,6 +90,7 @@ func (f *ingestFlags) set(stdout io.Writer) *pflag.FlagSet {
 	set.IntVar(&f.to.PID, "pid", 0, "the server's process: its processor time, memory and writes are reported")
 	set.DurationVar(&f.to.Settle, "settle", 0, "go on watching the process so long after the last reply")
 	set.BoolVar(&f.json, "json", false, "report in JSON")
+	bindReach(set, &f.reach)
 	return set
 }
 
@@ -124,6 +126,26 @@ func benchIngest(ctx context.Context, args []string, stdout io.Writer) error {
 	return err
 }
 
+// connect says how the server is reached. A header given as such wins.
+func (f *ingestFlags) connect() error {
+	given, err := cutAll(f.headers, ":")
+	if err != nil {
+		return err
+	}
+	headers, err := f.reach.Headers()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	for name := range headers {
+		f.to.Headers = append(f.to.Headers, bench.Label{Name: name, Value: headers.Get(name)})
+	}
+	f.to.Headers = append(f.to.Headers, given...)
+	if f.to.TLS, err = f.reach.TLS(); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return nil
+}
+
 // sources builds what is sent: a capture or a fleet.
 func (f *ingestFlags) sources(now time.Time) ([]bench.Source, error) {
 	if p := f.to.Protocol; p != bench.RemoteWrite1 && p != bench.RemoteWrite2 {
@@ -133,7 +155,7 @@ func (f *ingestFlags) sources(now time.Time) ([]bench.Source, error) {
 	if f.fleet.Labels, err = cutAll(f.labels, "="); err != nil {
 		return nil, err
 	}
-	if f.to.Headers, err = cutAll(f.headers, ":"); err != nil {
+	if err = f.connect(); err != nil {
 		return nil, err
 	}
 	if f.file != "" {
@@ -209,6 +231,7 @@ type queryBenchFlags struct {
 	start, end string
 	step       string
 	headers    []string
+	reach      connect.Options
 	params     []string
 	json       bool
 }
@@ -229,6 +252,7 @@ func (f *queryBenchFlags) set(stdout io.Writer) *pflag.FlagSet {
 	set.StringArrayVar(&f.headers, "header", nil, "HTTP header of every request, as 'Name: value'")
 	set.StringArrayVar(&f.params, "param", nil, "further parameter of every request, as name=value")
 	set.BoolVar(&f.json, "json", false, "report in JSON")
+	bindReach(set, &f.reach)
 	return set
 }
 
@@ -287,7 +311,9 @@ func (f *queryBenchFlags) fill(queries []string, now time.Time) error {
 	if f.options.Params, err = cutAll(f.params, "="); err != nil {
 		return err
 	}
-	f.options.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: max(f.options.Concurrency, 1)}}
+	if f.options.Client, err = f.reach.Client(f.options.Concurrency); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
 	return nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/varve-db/varve/internal/connect"
 )
 
 // health asks a server whether it is ready.
@@ -17,6 +19,8 @@ func (p *program) health(ctx context.Context, args []string) error {
 	set.SetOutput(p.stdout)
 	url := set.String("url", "http://127.0.0.1:7480", "address of the server")
 	timeout := set.Duration("timeout", 3*time.Second, "how long to wait for its answer")
+	var reach connect.Options
+	bindReach(set, &reach)
 	if err := set.Parse(args); err != nil {
 		return usage(err)
 	}
@@ -29,7 +33,11 @@ func (p *program) health(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	response, err := http.DefaultClient.Do(request)
+	client, err := reach.Client(1)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("ask the server: %w", err)
 	}

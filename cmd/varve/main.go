@@ -52,6 +52,8 @@ func (p *program) commands() []command {
 		{"bench", "measure a running server", benchCommand},
 		{"backup", "back up a data folder into a folder or an S3 bucket", p.backupCommand},
 		{"restore", "make a data folder from a backup", p.restoreCommand},
+		{"import", "copy history into a server", importCommand},
+		{"export", "copy samples out of a server", exportCommand},
 		{"check", "verify a data folder that no server uses", checkCommand},
 		{"health", "exit with 0 if a server is ready, else with 1", p.health},
 		{"version", "say which program this is", p.version},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/varve-db/varve/internal/connect"
 	"github.com/varve-db/varve/internal/terminal"
 )
 
@@ -35,6 +36,7 @@ type questioner struct {
 	server, at, start, end, step, format string
 	timeout                              time.Duration
 	headers                              []string
+	reach                                connect.Options
 }
 
 const queryHelp = `Ask a server in PromQL.
@@ -61,6 +63,7 @@ func (c *questioner) set() *pflag.FlagSet {
 	set.StringVar(&c.format, "format", "", "table, graph, json or csv (default: graph for ranges, else table)")
 	set.DurationVar(&c.timeout, "timeout", 0, "time that the server may take (default: its own limit)")
 	set.StringArrayVar(&c.headers, "header", nil, "HTTP header, as 'Name: value'")
+	bindReach(set, &c.reach)
 	return set
 }
 
@@ -83,7 +86,11 @@ func (c *questioner) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	client := terminal.Client{Server: c.server, HTTP: http.DefaultClient, Header: http.Header{}}
+	reached, err := c.reach.Client(1)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	client := terminal.Client{Server: c.server, HTTP: reached, Header: http.Header{}}
 	for _, h := range headers {
 		client.Header.Set(h.Name, h.Value)
 	}
