@@ -42,6 +42,10 @@ export interface Block {
   stats: { numSamples: number; numSeries: number; numExemplars: number; numFlushes: number; chunkBytes: number; numBytes: number }
   metrics?: { metric?: string; name?: string; series?: number; samples?: number; bytes?: number }[]
 }
+export interface Deletion {
+  asked: string; selectors: string[]; minTime: number; maxTime: number; state: string; error?: string
+  series: number; samples: number; bytesFreed: number; seconds: number
+}
 export interface ActiveQuery { id: string | number; query: string; started?: string; seconds?: number; [more: string]: unknown }
 export interface LedgerEntry {
   query: string; lastQuery: string; count: number; errors: number; seconds: number; maxSeconds: number; cpuSeconds: number
@@ -92,6 +96,12 @@ export async function get<T>(path: string, parameters: Parameters = {}, signal?:
 // post asks with the parameters in the body, which may be long.
 export async function post<T>(path: string, parameters: Parameters, signal?: AbortSignal): Promise<Reply<T>> {
   return read<T>(await fetch(base + path, { method: 'POST', body: form(parameters), signal }))
+}
+
+// change asks for something that is answered without content.
+export async function change(path: string, parameters: Parameters): Promise<void> {
+  const response = await fetch(base + path, { method: 'POST', body: form(parameters) })
+  if (!response.ok) await read(response)
 }
 
 export async function remove(path: string, parameters: Parameters): Promise<void> {

@@ -1,10 +1,10 @@
 // The storage page: what is on disk, by time, and how well it is packed.
 
-import { get, post, type Block } from './api'
+import { ApiError, change, get, post, type Block, type Deletion, type Labels } from './api'
 import { count, formatNumber } from './format'
 import { Card, Facts, Problem, useData } from './parts'
 import { useUTC } from './store'
-import { formatTime } from './time'
+import { formatTime, parseTime } from './time'
 import { useState } from 'preact/hooks'
 
 export interface Partition { key: string; start: number; end: number; blocks: Block[]; samples: number; series: number; bytes: number; states: string[] }
@@ -80,6 +80,83 @@ export function StoragePage() {
           </table>
         </div>
       </Card>
+      <Deletions />
     </>
+  )
+}
+
+// Deletions asks for deletions, after a look at what would go, and lists them.
+function Deletions() {
+  const [utc] = useUTC()
+  const [selector, setSelector] = useState('')
+  const [from, setFrom] = useState('')
+  const [to, setTo] = useState('')
+  const [found, setFound] = useState<string | null>(null)
+  const [failed, setFailed] = useState<Error | undefined>()
+  const [busy, setBusy] = useState(false)
+  const { data, error, again } = useData('deletions', (signal) => get<{ deletions: Deletion[] }>('admin/deletions', {}, signal), 10000)
+  const range = () => {
+    const at = (text: string) => {
+      if (text.trim() === '') return undefined
+      const ms = parseTime(text, Date.now(), utc)
+      if (ms === null) throw new ApiError(`“${text}” is not a time`, 'bad_data', 0)
+      return ms / 1000
+    }
+    return { 'match[]': selector, start: at(from), end: at(to) }
+  }
+  const attempt = async (what: () => Promise<void>) => {
+    setFailed(undefined)
+    setBusy(true)
+    try {
+      await what()
+    } catch (e) {
+      setFailed(e as Error)
+    }
+    setBusy(false)
+  }
+  const look = () => attempt(async () => {
+    const { data } = await post<Labels[]>('series', { ...range(), limit: 10001 })
+    setFound(data.length > 10000 ? 'more than 10,000 series' : `${count(data.length)} series`)
+  })
+  const remove = () => attempt(async () => {
+    await change('admin/tsdb/delete_series', range())
+    setFound(null)
+    again()
+  })
+  const edited = (set: (v: string) => void) => (e: { currentTarget: HTMLInputElement }) => { set(e.currentTarget.value); setFound(null) }
+  if (error instanceof ApiError && error.status === 503) {
+    return <Card title="Deletions"><p class="empty">Samples can be deleted when the server runs with --web.enable-admin-api.</p></Card>
+  }
+  return (
+    <Card title="Deletions">
+      <div class="toolbar">
+        <label>Series <input value={selector} placeholder='up{job="old"}' spellcheck={false} onInput={edited(setSelector)} /></label>
+        <label>From <input value={from} placeholder="the beginning" onInput={edited(setFrom)} /></label>
+        <label>To <input value={to} placeholder="the end" onInput={edited(setTo)} /></label>
+        <button type="button" disabled={busy || selector.trim() === ''} onClick={() => void look()}>What would go?</button>
+        {found !== null && <button type="button" class="danger" disabled={busy} onClick={() => void remove()}>Delete samples of {found} for good</button>}
+        {busy && <span class="spinner" role="status" aria-label="Working" />}
+      </div>
+      <Problem error={failed ?? error} />
+      {(data?.deletions.length ?? 0) > 0 && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Deletions">
+          <table class="result">
+            <thead><tr><th>Asked</th><th>Series</th><th>State</th><th>Samples</th><th>Freed</th><th>Took</th></tr></thead>
+            <tbody>
+              {data!.deletions.toReversed().map((d) => (
+                <tr key={d.asked + d.selectors.join()}>
+                  <td>{formatTime(Math.floor(Date.parse(d.asked) / 1000) * 1000, utc)}</td>
+                  <td><code>{d.selectors.join(' ')}</code></td>
+                  <td><em class={'state ' + d.state} title={d.error}>{d.state}</em></td>
+                  <td class="number">{count(d.samples)} of {count(d.series)} series</td>
+                  <td class="number">{formatNumber(d.bytesFreed, 'bytes')}</td>
+                  <td class="number">{formatNumber(d.seconds, 'seconds')}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Card>
   )
 }

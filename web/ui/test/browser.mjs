@@ -120,6 +120,12 @@ await go(page, '#/storage')
 await page.getByRole('button', { name: 'Seal now' }).click()
 await page.getByText('samples sealed').waitFor()
 
+// Deleting a series, after a look.
+await page.getByLabel('Series', { exact: true }).fill('go_gc_duration_seconds_count')
+await page.getByRole('button', { name: 'What would go?' }).click()
+await page.getByRole('button', { name: /for good/ }).click()
+await page.getByRole('region', { name: 'Deletions' }).getByText('done').first().waitFor()
+
 // A telephone shows no more than its width.
 const phone = await open('light', { width: 390, height: 800 })
 for (const [name, hash] of Object.entries(pages)) {
