@@ -240,6 +240,9 @@ func (r *replaySource) finish(ctx context.Context) bool {
 	}
 	r.samples, r.stale = 0, 0
 	r.encoder.reset(r.options.Protocol)
+	if ctx.Err() != nil { // else room among the bodies might be found as well
+		return false
+	}
 	select {
 	case r.bodies <- b:
 		return true
