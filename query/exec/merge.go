@@ -24,7 +24,7 @@ type merge struct {
 	child  Operator
 	series []Series
 	to     []int   // the series that each of the child's becomes; nil if they are unique
-	early  *Matrix // the child's rows, where they were needed for the order
+	early  *Matrix // the child's rows, which are needed for the order
 }
 
 func (m *merge) Grid() Grid { return m.child.Grid() }
@@ -34,10 +34,12 @@ func (m *merge) Series(ctx context.Context) ([]Series, error) {
 	if err != nil {
 		return nil, err
 	}
-	if m.series, m.to = unite(series); m.to == nil || !m.Grid().Instant() {
+	m.series, m.to = unite(series)
+	if m.to == nil {
 		return m.series, nil
 	}
-	// The order of an instant's results is that of the points.
+	// What is made one stands where the first of them that has points stood, and
+	// sums add in that order.
 	if m.early, err = m.query.collectRows(ctx, m.child, series); err != nil {
 		return nil, err
 	}
@@ -139,26 +141,10 @@ func (m *merge) Run(ctx context.Context, each Each, sink Sink) error {
 		}
 		return nil
 	}
-	if err := m.read(ctx, add); err != nil {
+	if err := giveAll(ctx, nil, m.early.Rows, nil, add); err != nil {
 		return err
 	}
 	return giveAll(ctx, w, rows, each, sink)
-}
-
-// read gives the child's rows that have points to add.
-func (m *merge) read(ctx context.Context, add Sink) error {
-	if m.early != nil {
-		return giveAll(ctx, nil, m.early.Rows, nil, add)
-	}
-	return m.child.Run(ctx, nil, func(i int, row *Row) error {
-		if row.Empty() {
-			return nil
-		}
-		if err := m.query.hold(row); err != nil {
-			return err
-		}
-		return add(i, row)
-	})
 }
 
 // giveAll passes rows on that are there already.

@@ -4,7 +4,7 @@ import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } 
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from '@codemirror/commands'
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
 import { lintKeymap } from '@codemirror/lint'
-import { Compartment, EditorState, Prec } from '@codemirror/state'
+import { Annotation, Compartment, EditorState, Prec } from '@codemirror/state'
 import { EditorView, keymap, placeholder } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
 import { PromQLExtension } from '@prometheus-io/codemirror-promql'
@@ -21,6 +21,9 @@ const colours = HighlightStyle.define([
   { tag: tags.comment, color: 'var(--muted)', fontStyle: 'italic' },
   { tag: tags.invalid, color: 'var(--bad)' },
 ])
+
+// given marks text that comes from outside, not from typing.
+const given = Annotation.define<boolean>()
 
 interface Props {
   value: string
@@ -61,7 +64,7 @@ export function Editor({ value, label, onRun, onChange }: Props) {
           Prec.high(keymap.of([{ key: 'Enter', run }, { key: 'Mod-Enter', run }])),
           keymap.of([{ key: 'Shift-Enter', run: insertNewlineAndIndent }]),
           EditorView.updateListener.of((u) => {
-            if (u.docChanged) calls.current.onChange(u.state.doc.toString())
+            if (u.docChanged && !u.transactions.some((t) => t.annotation(given))) calls.current.onChange(u.state.doc.toString())
           }),
         ],
       }),
@@ -70,7 +73,9 @@ export function Editor({ value, label, onRun, onChange }: Props) {
   }, [])
   useEffect(() => {
     const v = view.current
-    if (v && v.state.doc.toString() !== value) v.dispatch({ changes: { from: 0, to: v.state.doc.length, insert: value } })
+    // Who types is ahead of what has been rendered.
+    if (!v || v.hasFocus || v.state.doc.toString() === value) return
+    v.dispatch({ changes: { from: 0, to: v.state.doc.length, insert: value }, annotations: given.of(true) })
   }, [value])
   return <div class="editor" ref={host} />
 }
