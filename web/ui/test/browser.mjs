@@ -57,7 +57,7 @@ for (const scheme of ['light', 'dark']) {
 
 const page = await open('light')
 // A query is typed with completion, run and drawn.
-await go(page, '#/query?e0=')
+await go(page, '#/query?e0=&from=now-1m')
 await page.locator('.cm-content').click()
 await page.keyboard.type('varve_server_requ', { delay: 30 })
 await page.locator('.cm-tooltip-autocomplete').waitFor()
