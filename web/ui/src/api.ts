@@ -9,13 +9,16 @@ export interface Series { metric: Labels; values?: Point[]; histograms?: Histogr
 export interface Execution {
   executor: string; samples: number; samplesDecoded: number; bytesRead: number; seriesRead: number
   peakPoints: number; peakBytes: number; busySeconds: number; rows: number
-  operators?: unknown
 }
+// Operator is what an operator of the plan took, and those below it.
+export interface Operator { operator: string; expr: string; execution?: Record<string, number>; children?: Operator[] }
+
 export interface Stats {
   timings: { execTotalTime: number; queryPreparationTime: number; innerEvalTime: number; execQueueTime: number }
   samples: { totalQueryableSamples: number; peakSamples: number; seriesTouched?: number }
   storage?: { series: number; chunkBytes: number }
   execution?: Execution
+  operators?: Operator
 }
 export interface QueryData { resultType: 'matrix' | 'vector' | 'scalar' | 'string'; result: Series[] | Point; stats?: Stats }
 export interface Reply<T> { data: T; warnings?: string[]; infos?: string[] }

@@ -1,13 +1,11 @@
 // The plan of a query as a tree, with what each operator took.
 
-import type { Explanation, PlanNode, Stats } from './api'
+import type { Explanation, Operator, PlanNode, Stats } from './api'
 import { count, formatNumber } from './format'
-
-interface Operator { operator: string; expr: string; execution?: Record<string, number>; children?: Operator[] }
 
 export function Plan({ explanation, stats }: { explanation: Explanation | null; stats?: Stats }) {
   if (!explanation) return <p class="empty">The plan comes with the answer.</p>
-  const operators = stats?.execution?.operators as Operator | undefined
+  const operators = stats?.operators
   const total = Math.max(1e-9, ...flat(operators).map((o) => o.execution?.busySeconds ?? 0))
   return (
     <div class="plan">
