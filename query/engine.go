@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math"
 	"time"
 
@@ -252,6 +251,3 @@ func (e *Engine) Lookback() time.Duration { return e.options.Lookback }
 
 // Features returns what the query language offers, by category and name.
 func (e *Engine) Features() map[string]map[string]bool { return e.features.Get() }
-
-// Logger returns the engine's logger.
-func (e *Engine) Logger() *slog.Logger { return e.options.Logger }

@@ -7,17 +7,10 @@ import (
 	"github.com/prometheus/prometheus/model/value"
 )
 
-// JoinFloat reports whether the float with bits b, or the equal float with the
-// later start timestamp, wins over the one with bits a. Two versions of a sample
-// are joined to the greater by a total order: stale marker, other NaN by bits,
-// numbers by value then bits (so -0 is below +0), and the start timestamp last.
-// Histograms, compared by their own package, are above all floats.
-func JoinFloat(aBits uint64, aStart int64, bBits uint64, bStart int64) bool {
-	c := CompareFloat(aBits, bBits)
-	return c < 0 || c == 0 && aStart < bStart
-}
-
-// CompareFloat compares the bits of two floats in the order of the join.
+// CompareFloat compares the bits of two floats in the order of the join: two
+// versions of a sample are joined to the greater. Stale markers come first, then
+// other NaN by bits, then numbers by value and bits, -0 below +0. Histograms,
+// compared by their own package, are above all floats.
 func CompareFloat(a, b uint64) int {
 	if a == b {
 		return 0

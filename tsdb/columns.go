@@ -125,7 +125,7 @@ const ctxReads = 32
 // until the next Read. Reading in ascending order is fast.
 //
 // Nobody may write to Times. Where the timestamps of floats are those of the
-// series with floats read before, Times is mostly the very same slice; a slice that was
+// series with floats read before, Times is the very same slice; a slice that was
 // handed out never changes. The values are the caller's alone.
 func (r *ColumnReader) Read(ctx context.Context, i int) (*chunks.Columns, error) {
 	if err := r.tick(ctx); err != nil {

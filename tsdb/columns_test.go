@@ -144,6 +144,9 @@ func expectColumns(set *ColumnSet, reader *ColumnReader, order []int, want [][]c
 			return errors.New("timestamps changed that were handed out before")
 		}
 		if len(c.Times) > 0 {
+			if equal := slices.Equal(c.Times, last); equal && &c.Times[0] != &last[0] {
+				return fmt.Errorf("series %s: equal timestamps are not the same slice", set.Labels(i))
+			}
 			last, copied = c.Times, slices.Clone(c.Times)
 			for k := range c.Values {
 				c.Values[k] = -1 // they are the caller's

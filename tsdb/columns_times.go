@@ -54,7 +54,7 @@ func (s *sharedTimes) repeats(c *chunks.Columns) bool {
 	case unsafe.SliceData(c.Times) == unsafe.SliceData(s.last):
 		return true
 	case c.Every != 0 && s.every != 0:
-		return c.Every == s.every && c.First == s.first
+		return c.First == s.first && (n == 1 || c.Every == s.every) // one has no distance
 	default:
 		return c.Times[0] == s.last[0] && c.Times[n-1] == s.last[n-1] && slices.Equal(c.Times, s.last)
 	}

@@ -7,6 +7,9 @@ port=$(node -e "const s = require('net').createServer().listen(0, '127.0.0.1', (
 "$VARVE_BINARY" serve --http.listen="127.0.0.1:$port" --storage.path="$folder/data" \
 	--web.enable-admin-api --self-scrape.interval=2s 2>"$folder/log" &
 server=$!
-trap 'kill $server; wait $server || true; rm -rf "$folder"' EXIT
+trap 'kill $server 2>/dev/null || true; wait $server || true; rm -rf "$folder"' EXIT
 sleep 60
-node test/browser.mjs "http://127.0.0.1:$port/" "${SCREENSHOTS:-}"
+node test/browser.mjs "http://127.0.0.1:$port/" "${SCREENSHOTS:-}" || {
+	tail -n 20 "$folder/log"
+	exit 1
+}
