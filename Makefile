@@ -112,7 +112,7 @@ web:
 	go test -count=1 -run Dist ./web -args -stamp
 
 web-browser: build
-	cd web/ui && npm ci --no-audit --no-fund && VARVE_BINARY=$(CURDIR)/$(BINARY) sh test/browser.sh
+	cd web/ui && npm ci --no-audit --no-fund && sh test/browser.sh $(CURDIR)/$(BINARY)
 
 clean:
 	rm -rf bin
