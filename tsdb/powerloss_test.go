@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/varve-db/varve/internal/fault"
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/kv/pebblekv"
 	"github.com/varve-db/varve/series"
@@ -105,7 +106,7 @@ var oldSeries = labels.FromStrings("__name__", "old", "w", "none")
 // run does one round and returns what is wrong after the crash.
 func (p *powerLossRound) run() (problems []string) {
 	r := rand.New(rand.NewPCG(p.seed, 1))
-	files := vfs.NewCrashableMem()
+	files := fault.NewCrashableFS()
 	db, closeDB := p.open(files)
 	// Something for a drop to remove.
 	horizon := testNow.Truncate(24*time.Hour).UnixMilli() - 5*dayMillis
@@ -165,7 +166,7 @@ type seenState struct {
 	dropped      bool
 }
 
-func (p *powerLossRound) crash(files *vfs.MemFS, r *rand.Rand, writers []*writer, flushes, dropped *atomic.Int64) (*vfs.MemFS, seenState) {
+func (p *powerLossRound) crash(files *fault.CrashableFS, r *rand.Rand, writers []*writer, flushes, dropped *atomic.Int64) (*vfs.MemFS, seenState) {
 	batches := r.Int64N(40)
 	end := time.Now().Add(2 * time.Second)
 	for writers[0].acknowledged.Load() < batches && time.Now().Before(end) {

@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/varve-db/varve/internal/fault"
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/kv/memkv"
 	"github.com/varve-db/varve/kv/pebblekv"
@@ -230,7 +231,7 @@ func TestSealPowerLoss(t *testing.T) {
 	sealedBefore, sealedAfter := 0, 0
 	for round := range rounds {
 		r := rand.New(rand.NewPCG(seed, uint64(round)))
-		files := vfs.NewCrashableMem()
+		files := fault.NewCrashableFS()
 		store := openCrashable(t, files)
 		db := openDB(t, store, testOptions())
 		start := testNow.Truncate(24 * time.Hour).UnixMilli()
