@@ -64,6 +64,7 @@ var layers = []layer{
 	{path: "kv/api", row: 1, step: 6},
 	{path: "chunks/column", row: 1, step: 1},
 	{path: "chunks", row: 1, step: 1},
+	{path: "chunks/window", row: 1, step: 2},
 	{path: "cluster/wire", row: 1, step: 1},
 	{path: "cluster", row: 1, step: 2},
 
