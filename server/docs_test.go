@@ -1,9 +1,9 @@
 package server
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -58,29 +58,28 @@ func TestSettingsAreDocumented(t *testing.T) {
 	checkSection(t, operations, "settings", s.String())
 }
 
-// TestRoutesAreDocumented lists every route of a complete node.
+// TestRoutesAreDocumented lists every route with what openapi.yaml says of it.
 func TestRoutesAreDocumented(t *testing.T) {
 	n := startFull(t, t.TempDir(), func(c *Config, _ *Options) { c.Web.EnablePprof = true })
-	table := n.front.routes.Load()
-	methods := map[string][]string{}
-	note := func(r *route) { methods[r.path] = append(methods[r.path], r.methods...) }
-	for _, routes := range table.exact {
-		for _, r := range routes {
-			note(r)
-		}
-	}
-	for _, r := range table.patterns {
-		note(r)
-	}
-	for path, m := range methods {
+	for path, m := range routesOf(n) {
 		if sorted := slices.Compact(slices.Sorted(slices.Values(m))); len(sorted) != len(m) {
 			t.Errorf("%s: two routes share a method: %v", path, m)
 		}
 	}
+	_, all := readDescription(t, openAPI)
+	slices.SortFunc(all, func(a, b operation) int {
+		return cmp.Or(cmp.Compare(a.path, b.path), cmp.Compare(a.Example, b.Example), cmp.Compare(a.method, b.method))
+	})
 	var s strings.Builder
-	s.WriteString("| Path | Methods |\n|---|---|\n")
-	for _, path := range slices.Sorted(maps.Keys(methods)) {
-		fmt.Fprintf(&s, "| `%s` | %s |\n", path, strings.Join(slices.Sorted(slices.Values(methods[path])), ", "))
+	s.WriteString("| Path | Methods | What | Example |\n|---|---|---|---|\n")
+	for len(all) > 0 {
+		o := all[0]
+		same := func(other operation) bool { return other.path == o.path && other.Example == o.Example }
+		var methods []string
+		for len(all) > 0 && same(all[0]) {
+			methods, all = append(methods, all[0].method), all[1:]
+		}
+		fmt.Fprintf(&s, "| `%s` | %s | %s | `%s` |\n", o.path, strings.Join(methods, ", "), o.Summary, strings.ReplaceAll(o.Example, "|", `\|`))
 	}
 	checkSection(t, "../docs/API.md", "routes", s.String())
 }

@@ -36,6 +36,7 @@ func (n *Node) ownRoutes() []route {
 		{methods: get, path: "/-/ready", handle: n.health.readiness, scope: auth.Public},
 		{methods: get, path: "/metrics", handle: metricsHandler, scope: auth.Read, shared: true},
 		{methods: get, path: "/version", handle: n.version, scope: auth.Read},
+		{methods: get, path: "/api/v1/openapi.yaml", handle: describe, scope: auth.Read},
 		{methods: putPost, path: "/-/reload", handle: n.lifecycle(n.reload), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
 		{methods: putPost, path: "/-/quit", handle: n.lifecycle(n.quitByRequest), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
 	}
