@@ -3,7 +3,7 @@
 #   make run       start Varve on ./data
 #   make build     bin/varve, static
 #   make check     formatting, vet, house style, modules
-#   make test      every test once, with the race detector if there is a C compiler
+#   make test      every test, with the race detector if there is a C compiler
 #   make e2e       the built binary against real senders, one minute
 #   make soak      long: end to end with kills, power losses, fuzzing
 #   make fuzz      every fuzz target for FUZZTIME
@@ -35,6 +35,9 @@ SOAKTIME ?= 30m
 FUZZRUNS ?= 3400000x
 PROMQLTIME ?= 14400
 PACKAGES ?= ./...
+# Packages whose long tests of one goroutine skip the race detector: they run a
+# second time without it.
+SEQUENTIAL ?= ./tsdb
 BENCH    ?= .
 PEERS    ?= bin/peers
 
@@ -61,7 +64,8 @@ check:
 	go mod tidy -diff
 
 test:
-	$(TEST) go test $(RACE) -timeout 20m $(PACKAGES)
+	$(TEST) go test $(RACE) -timeout 12m $(PACKAGES)
+	$(if $(and $(RACE),$(filter ./...,$(PACKAGES))),$(TEST) go test -timeout 8m $(SEQUENTIAL))
 
 e2e: build
 	VARVE_BINARY=$(CURDIR)/$(BINARY) $(TEST) go test $(RACE) -tags e2e -count=1 -timeout 10m ./e2e/...

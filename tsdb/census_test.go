@@ -161,9 +161,10 @@ func compareCensus(q *Querier, r *rand.Rand, names []string, to int64, ms []*lab
 
 // TestCensusModel takes censuses of databases to which random things happen.
 func TestCensusModel(t *testing.T) {
+	Sequential(t)
 	first := rand.Uint64()
 	seeds := 40
-	if raceEnabled || testing.Short() {
+	if testing.Short() {
 		seeds = 10
 	}
 	taken := 0
@@ -206,9 +207,10 @@ func (m *dbModel) compareCensus() (bool, error) {
 // TestCensusFleet takes censuses of a fleet of targets in all states: of the
 // present and of days that are sealed.
 func TestCensusFleet(t *testing.T) {
+	Sequential(t)
 	first := rand.Uint64()
 	seeds := 6
-	if raceEnabled || testing.Short() {
+	if testing.Short() {
 		seeds = 2
 	}
 	sealed, inMemory := 0, 0
@@ -286,6 +288,7 @@ func censusDB(t testing.TB, label string) (db *DB, now, sealed int64) {
 
 // TestCensusLarge takes censuses of series that several workers share.
 func TestCensusLarge(t *testing.T) {
+	Sequential(t)
 	for _, label := range []string{"A", "zone"} {
 		censusOfLarge(t, label)
 	}

@@ -172,9 +172,10 @@ func firstDifference(got, want []chunks.Sample) string {
 // TestColumnsModel does random things to databases, and reads them in columns
 // and by iterators.
 func TestColumnsModel(t *testing.T) {
+	Sequential(t)
 	first := rand.Uint64()
 	seeds := 40
-	if raceEnabled || testing.Short() {
+	if testing.Short() {
 		seeds = 10
 	}
 	for i := range uint64(seeds) {
@@ -220,9 +221,10 @@ func (m *dbModel) checkColumns() error {
 
 // TestColumnsFleet scrapes a fleet, seals, and reads in columns and by iterators.
 func TestColumnsFleet(t *testing.T) {
+	Sequential(t)
 	first := rand.Uint64()
 	seeds := 6
-	if raceEnabled || testing.Short() {
+	if testing.Short() {
 		seeds = 2
 	}
 	for i := range uint64(seeds) {

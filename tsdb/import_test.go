@@ -114,6 +114,7 @@ func TestLiveIsSealedAsEver(t *testing.T) {
 // TestImportOfDays takes in ten days, a day each second in order; then series by
 // series, each with all days. When it has been over for a minute all days are merged.
 func TestImportOfDays(t *testing.T) {
+	Sequential(t)
 	const day = 24 * time.Hour
 	for _, c := range []struct {
 		name string

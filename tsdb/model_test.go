@@ -29,15 +29,12 @@ import (
 // VARVE_SOAK_SECONDS makes it go on with further seeds for that long;
 // VARVE_MODEL_SEED runs one seed alone.
 func TestModel(t *testing.T) {
+	Sequential(t)
 	if seed, err := strconv.ParseUint(os.Getenv("VARVE_MODEL_SEED"), 10, 64); err == nil {
 		runModel(t, seed, 500)
 		return
 	}
-	seeds := uint64(40)
-	if raceEnabled {
-		seeds = 10 // it runs in one goroutine
-	}
-	for seed := range seeds {
+	for seed := range uint64(40) {
 		runModel(t, seed, 80)
 	}
 	seconds, _ := strconv.Atoi(os.Getenv("VARVE_SOAK_SECONDS"))

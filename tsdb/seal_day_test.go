@@ -33,7 +33,8 @@ const daySeries = 2000
 // TestDayOfWrites takes in a day in compressed time, with flushes and seals as
 // they fall due, and counts what is written to the device for a sample.
 func TestDayOfWrites(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	Sequential(t)
+	if testing.Short() {
 		t.Skip("it takes in eleven million samples")
 	}
 	bytes, sealed := day(t, daySeries)

@@ -132,6 +132,7 @@ func sealContent(t *testing.T, seed uint64) (*memkv.Store, sealTruth) {
 
 // TestSealFaults lets every write of a seal fail in turn, in every way.
 func TestSealFaults(t *testing.T) {
+	Sequential(t)
 	content, truth := sealContent(t, 1)
 	stride := 1
 	if testing.Short() {

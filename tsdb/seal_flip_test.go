@@ -67,6 +67,7 @@ func readFlipped(t *testing.T, store kv.Store, truth sealTruth) flipOutcome {
 // flip in them; the other families have none, and what is promised there is what
 // the shape of a row or its neighbours give away.
 func TestSealFlippedRows(t *testing.T) {
+	Sequential(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -131,6 +132,7 @@ func hasHistograms(t *testing.T, store kv.Reader, key []byte) bool {
 // answer is right or says that something is missing, and a check finds what a
 // read met. VARVE_FLIPS sets the number of flips.
 func TestSealFlippedFiles(t *testing.T) {
+	Sequential(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 2))

@@ -63,7 +63,11 @@ const sealHeapMax = 100 << 20
 // dictionary of timestamp columns is filled more than twice, out of two
 // generations with the same series.
 func TestSealHeapIsBounded(t *testing.T) {
-	if testing.Short() || raceEnabled {
+	Sequential(t)
+	if !cgoEnabled {
+		t.Skip("without cgo the memory of the store is in Go's heap as well")
+	}
+	if testing.Short() {
 		t.Skip("it seals twelve million samples")
 	}
 	ctx := context.Background()

@@ -81,6 +81,7 @@ func (i *holedIterator) Err() error { return i.err }
 // and with its neighbours: an answer is right, or tells that something is
 // missing, nothing is removed for it, and a check finds it.
 func TestSealUnreadableRows(t *testing.T) {
+	Sequential(t)
 	for name, fill := range map[string]func(*testing.T) (*memkv.Store, sealTruth){
 		"mixed": func(t *testing.T) (*memkv.Store, sealTruth) { return sealContent(t, 5) },
 		"wide":  func(t *testing.T) (*memkv.Store, sealTruth) { return noiseContent(t, 150, 20) },

@@ -1,0 +1,5 @@
+//go:build cgo
+
+package tsdb
+
+const cgoEnabled = true
