@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/util/annotations"
 
 	"github.com/varve-db/varve/chunks/window"
 )
@@ -52,35 +51,21 @@ func (q *Querier) Coverage() []Coverage {
 	return out
 }
 
-// windowSource has windows of series, in label order.
-type windowSource interface {
-	Len() int
-	Labels(i int) labels.Labels
-	// join joins the windows of series i to w; reading in ascending order is fast.
-	join(ctx context.Context, i int, w *window.Windows) error
-	close()
-}
-
-// WindowSet is the series of a selection, in label order, each as windows of one
-// width. One goroutine uses it, until its querier is closed.
-type WindowSet struct {
-	ctx     context.Context
-	q       *Querier
-	sources []windowSource // by time
-	next    []int          // the series of each source that comes next
-	labels  labels.Labels
-	windows window.Windows
-	err     error
-}
-
 // WindowRange says which windows are wanted.
 type WindowRange struct {
+	// Width is that of windows that are made of samples.
 	Width    time.Duration
 	Min, Max int64 // milliseconds: the windows that hold a time in [Min, Max]
-	// Stored are the partitions, as Coverage lists them, of which windows are read
-	// that are stored. All others, and those that are not stored, are made of the
-	// samples.
-	Stored []Coverage
+	// Stored are parts of which stored windows are read, ascending and apart. All
+	// others, and those that have none stored, are made of the samples.
+	Stored []StoredWindows
+}
+
+// StoredWindows names whole partitions, as Coverage lists them, and one of the
+// widths that they have.
+type StoredWindows struct {
+	Min, Max int64
+	Width    time.Duration
 }
 
 // ends returns the ends of the first and the last window.
@@ -89,98 +74,156 @@ func (r *WindowRange) ends() (first, last int64) {
 	return window.EndOf(r.Min, width), window.EndOf(r.Max, width)
 }
 
+// windowSource has windows of series, in label order.
+type windowSource interface {
+	Len() int
+	Labels(i int) labels.Labels
+	windows() windowReader
+}
+
+// windowReader reads a source for one goroutine.
+type windowReader interface {
+	// join joins the windows of series i to w, and reports whether the series has
+	// histograms; reading in ascending order is fast.
+	join(ctx context.Context, i int, w *window.Windows) (histograms bool, err error)
+	Close()
+}
+
+// WindowSet is the series of a selection, in label order, each as windows. It may be
+// used by several goroutines, until its querier is closed.
+type WindowSet struct {
+	sources []windowSource // by time
+	labels  []labels.Labels
+	places  [][]int32 // by source: the number that a series has there, -1 for none
+}
+
 // SelectWindows returns windows of the series that satisfy ms, each with all its
 // samples as far as they lie in the querier's range. The budget in ctx is charged
-// for what is read. The set must be closed.
+// for what is read later.
 func (q *Querier) SelectWindows(ctx context.Context, r WindowRange, ms ...*labels.Matcher) (*WindowSet, error) {
-	s := &WindowSet{ctx: ctx, q: q}
+	s := &WindowSet{}
 	first, last := r.ends()
 	set, err := q.SelectColumns(ctx, first-r.Width.Milliseconds()+1, last, ms...)
 	if err != nil {
 		return nil, err
 	}
-	s.add(&rawWindows{ColumnSet: set, reader: set.Reader(), width: r.Width.Milliseconds()})
+	s.sources = append(s.sources, rawWindows{set, r.Width.Milliseconds()})
+	s.unite()
 	return s, nil
 }
 
-func (s *WindowSet) add(source windowSource) {
-	s.sources, s.next = append(s.sources, source), append(s.next, 0)
-}
-
-// Next goes on to the next series that has windows.
-func (s *WindowSet) Next() bool {
-	for s.err == nil {
-		if !s.least() {
-			return false
+// unite sets labels and places.
+func (s *WindowSet) unite() {
+	next := make([]int, len(s.sources))
+	s.places = make([][]int32, len(s.sources))
+	for {
+		least, found := s.least(next)
+		if !found {
+			return
 		}
-		s.windows.Reset()
-		for i, source := range s.sources {
-			if s.next[i] == source.Len() || !labels.Equal(source.Labels(s.next[i]), s.labels) {
-				continue
+		s.labels = append(s.labels, least)
+		for k, source := range s.sources {
+			place := int32(-1)
+			if next[k] < source.Len() && labels.Equal(source.Labels(next[k]), least) {
+				place = int32(next[k])
+				next[k]++
 			}
-			s.next[i]++
-			if s.err = source.join(s.ctx, s.next[i]-1, &s.windows); s.err != nil {
-				return false
-			}
-		}
-		if s.windows.Len() > 0 {
-			return true
+			s.places[k] = append(s.places[k], place)
 		}
 	}
-	return false
 }
 
-// least sets labels to the first of those that come next.
-func (s *WindowSet) least() (found bool) {
-	for i, source := range s.sources {
-		if s.next[i] == source.Len() {
+// least returns the first of the labels that come next.
+func (s *WindowSet) least(next []int) (least labels.Labels, found bool) {
+	for k, source := range s.sources {
+		if next[k] == source.Len() {
 			continue
 		}
-		if ls := source.Labels(s.next[i]); !found || labels.Compare(ls, s.labels) < 0 {
-			s.labels, found = ls, true
+		if ls := source.Labels(next[k]); !found || labels.Compare(ls, least) < 0 {
+			least, found = ls, true
 		}
 	}
-	return found
+	return least, found
 }
 
-// At returns the labels of the series and its windows, which are valid until Next.
-func (s *WindowSet) At() (labels.Labels, *window.Windows) { return s.labels, &s.windows }
+// Len returns the number of series; some may turn out to have no windows.
+func (s *WindowSet) Len() int { return len(s.labels) }
 
-// Err returns what ended the set, nil if it came to its end.
-func (s *WindowSet) Err() error { return s.err }
+// Labels returns the labels of series i.
+func (s *WindowSet) Labels(i int) labels.Labels { return s.labels[i] }
 
-// Warnings returns what the windows lack.
-func (s *WindowSet) Warnings() annotations.Annotations { return s.q.Warnings() }
-
-// Close gives back what the set holds. It may be called twice.
-func (s *WindowSet) Close() {
+// Reader returns a reader for one goroutine, which must be closed before the
+// querier.
+func (s *WindowSet) Reader() *WindowReader {
+	r := &WindowReader{set: s}
 	for _, source := range s.sources {
-		source.close()
+		r.readers = append(r.readers, source.windows())
 	}
-	s.sources = nil
+	return r
+}
+
+// WindowReader reads the series of a WindowSet.
+type WindowReader struct {
+	set     *WindowSet
+	readers []windowReader
+	windows window.Windows
+}
+
+// Read returns the windows of series i, which are valid until the next Read.
+// histograms says that the series has native histograms too, of which windows know
+// nothing. Reading in ascending order is fast.
+func (r *WindowReader) Read(ctx context.Context, i int) (w *window.Windows, histograms bool, err error) {
+	r.windows.Reset()
+	for k, reader := range r.readers {
+		place := r.set.places[k][i]
+		if place < 0 {
+			continue
+		}
+		has, err := reader.join(ctx, int(place), &r.windows)
+		if err != nil {
+			return nil, false, err
+		}
+		histograms = histograms || has
+	}
+	return &r.windows, histograms, nil
+}
+
+// Close gives back what the reader holds. It may be called twice.
+func (r *WindowReader) Close() {
+	for _, reader := range r.readers {
+		reader.Close()
+	}
+	r.readers = nil
 }
 
 // rawWindows makes windows of samples.
 type rawWindows struct {
 	*ColumnSet
-	reader *ColumnReader
-	width  int64
-	made   window.Windows
+	width int64
 }
 
-func (r *rawWindows) join(ctx context.Context, i int, w *window.Windows) error {
-	c, err := r.reader.Read(ctx, i)
+func (s rawWindows) windows() windowReader {
+	return &rawWindowReader{ColumnReader: s.ColumnSet.Reader(), width: s.width}
+}
+
+type rawWindowReader struct {
+	*ColumnReader
+	width int64
+	made  window.Windows
+}
+
+func (r *rawWindowReader) join(ctx context.Context, i int, w *window.Windows) (histograms bool, err error) {
+	c, err := r.Read(ctx, i)
 	if err != nil {
-		return err
+		return false, err
 	}
+	histograms = len(c.Histograms) > 0
 	if w.Len() == 0 {
 		w.Append(c.Times, c.Values, r.width)
-		return nil
+		return histograms, nil
 	}
 	r.made.Reset()
 	r.made.Append(c.Times, c.Values, r.width)
 	w.Join(&r.made)
-	return nil
+	return histograms, nil
 }
-
-func (r *rawWindows) close() { r.reader.Close() }

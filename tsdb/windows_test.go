@@ -1,8 +1,8 @@
 package tsdb
 
 import (
-	"context"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,26 +21,31 @@ func selectWindows(t testing.TB, db *DB, width time.Duration, mint, maxt int64, 
 		t.Fatal(err)
 	}
 	defer q.Close()
-	var from []Coverage
-	if coarse {
-		from = q.Coverage()
+	r := WindowRange{Width: width, Min: mint, Max: maxt}
+	for _, c := range q.Coverage() {
+		if coarse && slices.Contains(c.Widths, width) {
+			r.Stored = append(r.Stored, StoredWindows{c.Min, c.Max, width})
+		}
 	}
-	set, err := q.SelectWindows(context.Background(), WindowRange{width, mint, maxt, from}, ms...)
+	set, err := q.SelectWindows(t.Context(), r, ms...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer set.Close()
+	reader := set.Reader()
+	defer reader.Close()
 	out := map[string]*window.Windows{}
-	for set.Next() {
-		ls, w := set.At()
-		c := &window.Windows{}
-		c.Join(w)
-		out[ls.String()] = c
+	for i := range set.Len() {
+		w, _, err := reader.Read(t.Context(), i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Len() > 0 {
+			c := &window.Windows{}
+			c.Join(w)
+			out[set.Labels(i).String()] = c
+		}
 	}
-	if err := set.Err(); err != nil {
-		t.Fatal(err)
-	}
-	if w := set.Warnings(); len(w) > 0 {
+	if w := q.Warnings(); len(w) > 0 {
 		t.Fatal(w)
 	}
 	return out
