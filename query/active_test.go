@@ -57,7 +57,7 @@ func TestActiveQueriesAreListedAndKilled(t *testing.T) {
 
 // TestProgressOfAColumnarQuery looks at a query while it runs and when it is done.
 func TestProgressOfAColumnarQuery(t *testing.T) {
-	w := wideWorld(300, 2000)
+	w := wideWorld(100, 2000)
 	db := w.load(t)
 	defer func() { _ = db.Close() }()
 	from := Local(db, series.DefaultTenant)
@@ -76,7 +76,7 @@ func TestProgressOfAColumnarQuery(t *testing.T) {
 		}
 		return seen.Work.Rows > 0
 	})
-	if seen.Work.Executor != "columnar" || seen.Work.Rows > seen.Work.RowsAll || seen.Work.RowsAll != 300 || seen.Work.Decoded == 0 || seen.Work.Bytes == 0 {
+	if seen.Work.Executor != "columnar" || seen.Work.Rows > seen.Work.RowsAll || seen.Work.RowsAll != 100 || seen.Work.Decoded == 0 || seen.Work.Bytes == 0 {
 		t.Errorf("%+v", seen.Work)
 	}
 	e.Kill(series.DefaultTenant, seen.ID)
@@ -88,7 +88,7 @@ func TestProgressOfAColumnarQuery(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer result.Close()
-	if did := result.Work; did.Rows < 300 || did.Rows != did.RowsAll || did.Decoded < 300 || did.Samples != 300 || did.Series != 300 || did.Peak == 0 || did.Busy <= 0 {
+	if did := result.Work; did.Rows < 100 || did.Rows != did.RowsAll || did.Decoded < 100 || did.Samples != 100 || did.Series != 100 || did.Peak == 0 || did.Busy <= 0 {
 		t.Errorf("%+v", did)
 	}
 }

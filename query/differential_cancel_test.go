@@ -19,7 +19,7 @@ import (
 // TestCancel ends queries in the middle of what they do: they return at once, and
 // leave no goroutine behind.
 func TestCancel(t *testing.T) {
-	w := wideWorld(300, 2000)
+	w := wideWorld(100, 2000)
 	db := w.load(t)
 	defer func() { _ = db.Close() }()
 	from := Local(db, series.DefaultTenant)

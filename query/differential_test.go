@@ -37,6 +37,8 @@ func TestDifferential(t *testing.T) {
 		first = rand.Uint64N(1 << 40)
 	case testing.Short():
 		seconds = 4
+	case raceEnabled:
+		seconds = 10
 	default:
 		seconds = 20
 	}

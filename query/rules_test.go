@@ -14,7 +14,7 @@ import (
 // series, and compares with Prometheus's engine, which knows no rules.
 func TestRulesChangeNoAnswer(t *testing.T) {
 	budget := 6 * time.Second
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		budget = 2 * time.Second
 	}
 	d := newDuel()

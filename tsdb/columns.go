@@ -105,7 +105,11 @@ type columnMemory struct {
 	histograms []chunks.Sample
 }
 
-var columnMemories = sync.Pool{New: func() any { return &columnMemory{rowBlock: rowBlock{loaded: -1}} }}
+var columnMemories = sync.Pool{New: func() any {
+	m := new(columnMemory) // too large to be copied
+	m.loaded = -1
+	return m
+}}
 
 // columnMemoryMax bounds the values that one reader leaves to the next.
 const columnMemoryMax = 1 << 20

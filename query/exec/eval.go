@@ -62,7 +62,7 @@ func (q *Query) matrix(ctx context.Context, op Operator) (promql.Matrix, error) 
 			return err
 		}
 		if len(points) < floats {
-			points = make([]promql.FPoint, max(floats, 8192))
+			points = make([]promql.FPoint, max(floats, min(8192, (len(series)-i)*grid.Count())))
 		}
 		s := promql.Series{Metric: series[i].Labels, DropName: series[i].DropName}
 		if floats > 0 {

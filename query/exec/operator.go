@@ -163,14 +163,18 @@ func (q *Query) scalar(ctx context.Context, op Operator) ([]float64, error) {
 	return values, err
 }
 
-// floats hands out slices of larger allocations.
-type floats struct{ free []float64 }
+// floats hands out slices of allocations that grow.
+type floats struct {
+	free  []float64
+	taken int
+}
 
 // take returns n floats with undefined contents.
 func (f *floats) take(n int) []float64 {
 	if len(f.free) < n {
-		f.free = make([]float64, max(n, 4096))
+		f.free = make([]float64, max(n, min(f.taken, 4096)))
 	}
+	f.taken += n
 	out := f.free[:n:n]
 	f.free = f.free[n:]
 	return out

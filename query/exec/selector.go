@@ -103,8 +103,8 @@ func (s *selection) read(w *Worker, i int) (*chunks.Columns, error) {
 
 // close gives back the readers.
 func (s *selection) close() {
-	for i, r := range s.reader {
-		if r != nil {
+	for i := range s.reader { // by number: ranging over an array copies it
+		if r := s.reader[i]; r != nil {
 			r.Close()
 			s.reader[i] = nil
 		}
