@@ -180,7 +180,7 @@ func TestHelp(t *testing.T) {
 	if _, err := load("", nil, "--help"); !errors.Is(err, pflag.ErrHelp) {
 		t.Errorf("got %v", err)
 	}
-	usage := FlagUsages()
+	usage := Flags().FlagUsages()
 	for _, s := range Settings() {
 		if !strings.Contains(usage, "--"+s.Name) {
 			t.Errorf("help does not list --%s", s.Name)

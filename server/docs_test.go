@@ -83,3 +83,36 @@ func TestRoutesAreDocumented(t *testing.T) {
 	}
 	checkSection(t, "../docs/API.md", "routes", s.String())
 }
+
+// TestRequestsOfDocumentsFindRoutes looks for the route of every curl command that
+// asks the default address.
+func TestRequestsOfDocumentsFindRoutes(t *testing.T) {
+	n := startFull(t, t.TempDir(), nil)
+	seen := 0
+	for _, path := range []string{"../README.md", "../docs/API.md", operations, "../docs/MIGRATION.md"} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range strings.Split(strings.ReplaceAll(string(text), "\\\n", " "), "\n") {
+			line, _, _ = strings.Cut(line, " #")
+			if !strings.HasPrefix(line, "curl ") || !strings.Contains(line, "127.0.0.1:7480") {
+				continue
+			}
+			line, _, _ = strings.Cut(line[strings.LastIndex(line, "curl "):], " <<") // the last of a pipe
+			c, err := parseCurl(strings.TrimSpace(line))
+			if err != nil {
+				t.Errorf("%s: %v", path, err)
+				continue
+			}
+			seen++
+			bare, _, _ := strings.Cut(c.path, "?")
+			if found, _, allowed := n.front.routes.Load().find(c.method, bare); found == nil {
+				t.Errorf("%s: %s: there is no such route; methods of the path: %v", path, line, allowed)
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("%d requests", seen)
+	}
+}

@@ -98,8 +98,8 @@ func (c *Config) fill(flags, env map[string]string, file map[string]located) err
 	return errors.Join(errs...)
 }
 
-// FlagUsages returns the help text of all flags.
-func FlagUsages() string { return newFlagSet(map[string]string{}).FlagUsagesWrapped(100) }
+// Flags returns a set with the flag of every setting, for help and completion.
+func Flags() *pflag.FlagSet { return newFlagSet(map[string]string{}) }
 
 func newFlagSet(got map[string]string) *pflag.FlagSet {
 	set := pflag.NewFlagSet("serve", pflag.ContinueOnError)

@@ -32,37 +32,45 @@ the credentials file of the AWS tools, or from the machine's role.
 
 // backupCommand makes, lists and verifies backups.
 func (p *program) backupCommand(ctx context.Context, args []string) error {
-	console := p.console()
-	b := server.Backup{Console: console, Client: http.DefaultClient}
-	b.Options.Version, b.Options.Now, b.Options.Random = version, time.Now, rand.Uint64
-	set := pflag.NewFlagSet("backup", pflag.ContinueOnError)
-	set.SetOutput(p.stdout)
-	set.Usage = func() { fmt.Fprint(p.stdout, backupHelp+set.FlagUsages()) }
+	f := backupFlags{Backup: server.Backup{Console: p.console(), Client: http.DefaultClient}}
+	f.Options.Version, f.Options.Now, f.Options.Random = version, time.Now, rand.Uint64
+	if err := parseAlone(f.set(p.stdout), args); err != nil {
+		return err
+	}
+	if f.offline {
+		f.URL = ""
+	}
+	look := server.Backups{Repository: f.Repository, Console: f.Console}
+	switch {
+	case f.list:
+		return look.List(ctx)
+	case f.verify != "":
+		return look.Verify(ctx, f.verify)
+	}
+	return f.Run(ctx)
+}
+
+// backupFlags are those of varve backup.
+type backupFlags struct {
+	server.Backup
+	offline, list bool
+	verify        string
+}
+
+func (b *backupFlags) set(out io.Writer) *pflag.FlagSet {
+	set := newFlags("backup", backupHelp, out)
 	repositoryFlags(set, &b.Repository, "to")
 	set.StringVar(&b.Path, "storage.path", "./data", "data folder")
 	set.StringVar(&b.URL, "url", "http://127.0.0.1:7480", "address of the server that uses the folder")
-	offline := set.Bool("offline", false, "no server uses the folder")
-	list := set.Bool("list", false, "list the backups instead of making one")
-	verify := set.String("verify", "", "read this backup, or latest, and compare its checksums, instead of making one")
+	set.BoolVar(&b.offline, "offline", false, "no server uses the folder")
+	set.BoolVar(&b.list, "list", false, "list the backups instead of making one")
+	set.StringVar(&b.verify, "verify", "", "read this backup, or latest, and compare its checksums, instead of making one")
 	set.BoolVar(&b.JSON, "json", false, "report in JSON")
 	set.BoolVar(&b.Options.Trust, "trust-upload", false, "do not read back what was uploaded")
 	set.IntVar(&b.Options.Parallel, "parallel", 4, "files copied at a time")
 	set.IntVar(&b.Keep.Last, "keep-last", 0, "afterwards remove backups but for so many of the newest")
 	set.DurationVar(&b.Keep.Within, "keep-within", 0, "afterwards remove backups but for those taken within this time")
-	if err := parseAlone(set, args); err != nil {
-		return err
-	}
-	if *offline {
-		b.URL = ""
-	}
-	look := server.Backups{Repository: b.Repository, Console: b.Console}
-	switch {
-	case *list:
-		return look.List(ctx)
-	case *verify != "":
-		return look.Verify(ctx, *verify)
-	}
-	return b.Run(ctx)
+	return set
 }
 
 const restoreHelp = `Make a data folder from a backup. The folder must not hold a store; one that is
@@ -76,17 +84,19 @@ interrupted goes on when it is called again.
 // restoreCommand makes a data folder from a backup.
 func (p *program) restoreCommand(ctx context.Context, args []string) error {
 	r := server.Restore{Console: p.console(), Random: rand.Uint64}
-	set := pflag.NewFlagSet("restore", pflag.ContinueOnError)
-	set.SetOutput(p.stdout)
-	set.Usage = func() { fmt.Fprint(p.stdout, restoreHelp+set.FlagUsages()) }
+	if err := parseAlone(restoreFlags(&r, p.stdout), args); err != nil {
+		return err
+	}
+	return r.Run(ctx)
+}
+
+func restoreFlags(r *server.Restore, out io.Writer) *pflag.FlagSet {
+	set := newFlags("restore", restoreHelp, out)
 	repositoryFlags(set, &r.Repository, "from")
 	set.StringVar(&r.Name, "backup", "latest", "which backup")
 	set.StringVar(&r.Path, "storage.path", "./data", "data folder to make")
 	set.BoolVar(&r.JSON, "json", false, "report in JSON")
-	if err := parseAlone(set, args); err != nil {
-		return err
-	}
-	return r.Run(ctx)
+	return set
 }
 
 func (p *program) console() server.Console {
@@ -103,6 +113,14 @@ func repositoryFlags(set *pflag.FlagSet, r *server.Repository, name string) {
 	set.StringVar(&r.Bucket.Region, "s3.region", "", "region of the bucket")
 	set.BoolVar(&r.Bucket.Insecure, "s3.insecure", false, "plain HTTP")
 	set.BoolVar(&r.Bucket.PathStyle, "s3.path-style", false, "the bucket is in the path, not the host name")
+}
+
+// newFlags begins the flags of a command; its help shows examples, then the flags.
+func newFlags(name, help string, out io.Writer) *pflag.FlagSet {
+	set := pflag.NewFlagSet(name, pflag.ContinueOnError)
+	set.SetOutput(out)
+	set.Usage = func() { fmt.Fprint(out, help+set.FlagUsages()) }
+	return set
 }
 
 // parseAlone parses the flags of a command that takes nothing else.

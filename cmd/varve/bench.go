@@ -25,6 +25,20 @@ const benchHelp = `Measure a server, this one or another.
 Say varve bench ingest --help or varve bench query --help for the flags.
 `
 
+const benchIngestHelp = `Send samples to a server and report what it took.
+
+  varve bench ingest --series=100000 --duration=1m
+  varve bench ingest --file=node.tsd --copies=50 --protocol=2 --json
+
+`
+
+const benchQueryHelp = `Ask a server again and again and report how long it took.
+
+  varve bench query up --concurrency=4 --count=100
+  varve bench query --file=queries.txt --start=-6h --step=60s
+
+`
+
 // benchCommand runs one of the load generators.
 func benchCommand(ctx context.Context, args []string) error {
 	return benchTo(ctx, args, os.Stdout)
@@ -63,8 +77,7 @@ type ingestFlags struct {
 }
 
 func (f *ingestFlags) set(stdout io.Writer) *pflag.FlagSet {
-	set := pflag.NewFlagSet("bench ingest", pflag.ContinueOnError)
-	set.SetOutput(stdout)
+	set := newFlags("bench ingest", benchIngestHelp, stdout)
 	set.StringVar(&f.to.URL, "url", "http://127.0.0.1:7480/api/v1/write", "remote write address of the server")
 	set.IntVar((*int)(&f.to.Protocol), "protocol", 1, "version of remote write: 1 or 2")
 	set.StringArrayVar(&f.headers, "header", nil, "HTTP header of every request, as 'Name: value'")
@@ -237,8 +250,7 @@ type queryBenchFlags struct {
 }
 
 func (f *queryBenchFlags) set(stdout io.Writer) *pflag.FlagSet {
-	set := pflag.NewFlagSet("bench query", pflag.ContinueOnError)
-	set.SetOutput(stdout)
+	set := newFlags("bench query", benchQueryHelp, stdout)
 	set.StringVar(&f.options.Server, "server", "http://127.0.0.1:7480", "address of the server")
 	set.StringVar(&f.file, "file", "", "file with a query a line, besides those given as arguments")
 	set.StringVar(&f.start, "start", "-1h", "start of range queries")

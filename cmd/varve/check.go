@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 
@@ -32,16 +31,15 @@ func checkCommand(ctx context.Context, args []string) error {
 }
 
 func runCheck(ctx context.Context, c server.Inspection, args []string) error {
-	set := pflag.NewFlagSet("check", pflag.ContinueOnError)
-	set.SetOutput(c.Out)
-	set.Usage = func() { fmt.Fprint(c.Out, checkHelp+set.FlagUsages()) }
-	set.StringVar(&c.Path, "storage.path", "./data", "data folder")
-	set.BoolVar(&c.JSON, "json", false, "report in JSON")
-	if err := set.Parse(args); err != nil {
-		return usage(err)
-	}
-	if set.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected argument %q", errUsage, set.Arg(0))
+	if err := parseAlone(checkFlags(&c), args); err != nil {
+		return err
 	}
 	return c.Run(ctx)
+}
+
+func checkFlags(c *server.Inspection) *pflag.FlagSet {
+	set := newFlags("check", checkHelp, c.Out)
+	set.StringVar(&c.Path, "storage.path", "./data", "data folder")
+	set.BoolVar(&c.JSON, "json", false, "report in JSON")
+	return set
 }

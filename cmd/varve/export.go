@@ -40,21 +40,20 @@ func exportCommand(ctx context.Context, args []string) error {
 	return e.run(ctx, args)
 }
 
-func (e *exporter) run(ctx context.Context, args []string) error {
-	set := pflag.NewFlagSet("export", pflag.ContinueOnError)
-	set.SetOutput(e.stderr)
-	set.Usage = func() { fmt.Fprint(e.stderr, exportHelp+set.FlagUsages()) }
+func (e *exporter) set() *pflag.FlagSet {
+	set := newFlags("export", exportHelp, e.stderr)
 	set.StringVar(&e.url, "url", "http://127.0.0.1:7480", "address of the server")
 	set.StringArrayVar(&e.match, "match", nil, "series selector; several are alternatives (default: everything)")
 	set.StringVar(&e.start, "start", "", "from this time on")
 	set.StringVar(&e.end, "end", "", "up to this time")
 	set.StringVarP(&e.to, "output", "o", "-", "file; - is stdout")
 	bindReach(set, &e.reach)
-	if err := set.Parse(args); err != nil {
-		return usage(err)
-	}
-	if set.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected argument %q", errUsage, set.Arg(0))
+	return set
+}
+
+func (e *exporter) run(ctx context.Context, args []string) error {
+	if err := parseAlone(e.set(), args); err != nil {
+		return err
 	}
 	filter, err := filterOf(e.match, e.start, e.end, e.now)
 	if err != nil {

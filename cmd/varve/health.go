@@ -13,27 +13,43 @@ import (
 	"github.com/varve-db/varve/internal/connect"
 )
 
+const healthHelp = `Ask a server whether it is ready, for the health check of a container.
+
+  varve health
+  varve health --url=https://varve:7480 --tls.ca-file=ca.crt --timeout=1s
+
+Exits with 0 if it is, else with 1.
+
+`
+
+// asked are the flags of varve health.
+type asked struct {
+	url     string
+	timeout time.Duration
+	reach   connect.Options
+}
+
+func (a *asked) set(out io.Writer) *pflag.FlagSet {
+	set := newFlags("health", healthHelp, out)
+	set.StringVar(&a.url, "url", "http://127.0.0.1:7480", "address of the server")
+	set.DurationVar(&a.timeout, "timeout", 3*time.Second, "how long to wait for its answer")
+	bindReach(set, &a.reach)
+	return set
+}
+
 // health asks a server whether it is ready.
 func (p *program) health(ctx context.Context, args []string) error {
-	set := pflag.NewFlagSet("health", pflag.ContinueOnError)
-	set.SetOutput(p.stdout)
-	url := set.String("url", "http://127.0.0.1:7480", "address of the server")
-	timeout := set.Duration("timeout", 3*time.Second, "how long to wait for its answer")
-	var reach connect.Options
-	bindReach(set, &reach)
-	if err := set.Parse(args); err != nil {
-		return usage(err)
+	var a asked
+	if err := parseAlone(a.set(p.stdout), args); err != nil {
+		return err
 	}
-	if set.NArg() > 0 {
-		return fmt.Errorf("%w: unexpected argument %q", errUsage, set.Arg(0))
-	}
-	ctx, cancel := context.WithTimeout(ctx, *timeout)
+	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(*url, "/")+"/-/ready", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(a.url, "/")+"/-/ready", nil)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	client, err := reach.Client(1)
+	client, err := a.reach.Client(1)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -47,7 +63,7 @@ func (p *program) health(ctx context.Context, args []string) error {
 		return fmt.Errorf("read the server's answer: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s says %s: %s", *url, response.Status, strings.TrimSpace(string(text)))
+		return fmt.Errorf("%s says %s: %s", a.url, response.Status, strings.TrimSpace(string(text)))
 	}
 	fmt.Fprintln(p.stdout, strings.TrimSpace(string(text)))
 	return nil

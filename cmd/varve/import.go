@@ -32,6 +32,17 @@ source is not in the server afterwards, and says what and why.
 
 `
 
+// importKinds are the sources that importer.open knows.
+var importKinds = []command{
+	{name: "prometheus-tsdb", summary: "a data folder or snapshot of Prometheus"},
+	{name: "remote-read", summary: "a server that answers remote read"},
+	{name: "victoria-metrics", summary: "a server of VictoriaMetrics"},
+	{name: "jsonl", summary: "a file of JSON lines"},
+	{name: "text", summary: "a file in Prometheus's text format"},
+	{name: "openmetrics", summary: "a file in OpenMetrics"},
+	{name: "influx", summary: "a file in InfluxDB's line protocol"},
+}
+
 // importer is one invocation of varve import.
 type importer struct {
 	stdout, progress io.Writer // progress is nil for none
@@ -62,9 +73,7 @@ func importCommand(ctx context.Context, args []string) error {
 }
 
 func (i *importer) set() *pflag.FlagSet {
-	set := pflag.NewFlagSet("import", pflag.ContinueOnError)
-	set.SetOutput(i.stdout)
-	set.Usage = func() { fmt.Fprint(i.stdout, importHelp+set.FlagUsages()) }
+	set := newFlags("import", importHelp, i.stdout)
 	set.StringVar(&i.url, "url", "http://127.0.0.1:7480", "address of the server")
 	set.StringArrayVar(&i.match, "match", nil, "series selector; several are alternatives (default: everything)")
 	set.StringVar(&i.start, "start", "", "from this time on")

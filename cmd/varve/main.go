@@ -15,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"github.com/varve-db/varve/server"
 )
 
 // Exit codes.
@@ -43,20 +45,38 @@ type program struct {
 type command struct {
 	name, summary string
 	run           func(ctx context.Context, args []string) error
+	// help has an example a line, indented.
+	help string
+	// flags makes a set that is only looked at; nil is none.
+	flags func() *pflag.FlagSet
+	// kinds are what the first argument may be, where there is a list.
+	kinds []command
 }
 
 func (p *program) commands() []command {
+	out := io.Discard
 	return []command{
-		{"serve", "run the database (varve serve works without flags)", p.serve},
-		{"query", "ask a running server in PromQL", queryCommand},
-		{"bench", "measure a running server", benchCommand},
-		{"backup", "back up a data folder into a folder or an S3 bucket", p.backupCommand},
-		{"restore", "make a data folder from a backup", p.restoreCommand},
-		{"import", "copy history into a server", importCommand},
-		{"export", "copy samples out of a server", exportCommand},
-		{"check", "verify a data folder that no server uses", checkCommand},
-		{"health", "exit with 0 if a server is ready, else with 1", p.health},
-		{"version", "say which program this is", p.version},
+		{name: "serve", summary: "run the database (varve serve works without flags)", run: p.serve, help: serveHelp, flags: server.Flags},
+		{name: "query", summary: "ask a running server in PromQL", run: queryCommand, help: queryHelp,
+			flags: (&questioner{stdout: out}).set},
+		{name: "bench", summary: "measure a running server", run: benchCommand, help: benchHelp, kinds: []command{
+			{name: "ingest", summary: "by sending samples", help: benchIngestHelp, flags: func() *pflag.FlagSet { return new(ingestFlags).set(out) }},
+			{name: "query", summary: "by asking", help: benchQueryHelp, flags: func() *pflag.FlagSet { return new(queryBenchFlags).set(out) }},
+		}},
+		{name: "backup", summary: "back up a data folder into a folder or an S3 bucket", run: p.backupCommand, help: backupHelp,
+			flags: func() *pflag.FlagSet { return new(backupFlags).set(out) }},
+		{name: "restore", summary: "make a data folder from a backup", run: p.restoreCommand, help: restoreHelp,
+			flags: func() *pflag.FlagSet { return restoreFlags(new(server.Restore), out) }},
+		{name: "import", summary: "copy history into a server", run: importCommand, help: importHelp,
+			flags: (&importer{stdout: out}).set, kinds: importKinds},
+		{name: "export", summary: "copy samples out of a server", run: exportCommand, help: exportHelp,
+			flags: (&exporter{stderr: out}).set},
+		{name: "check", summary: "verify a data folder that no server uses", run: checkCommand, help: checkHelp,
+			flags: func() *pflag.FlagSet { return checkFlags(&server.Inspection{Out: out}) }},
+		{name: "health", summary: "exit with 0 if a server is ready, else with 1", run: p.health, help: healthHelp,
+			flags: func() *pflag.FlagSet { return new(asked).set(out) }},
+		{name: "completion", summary: "write a shell's completion of these commands", run: p.completion, help: completionHelp, kinds: shells},
+		{name: "version", summary: "say which program this is", run: p.version, help: versionHelp},
 	}
 }
 
@@ -100,7 +120,7 @@ func (p *program) help() string {
 	var s strings.Builder
 	s.WriteString("Varve is a time-series database that speaks Prometheus.\n\nCommands:\n")
 	for _, c := range p.commands() {
-		fmt.Fprintf(&s, "  varve %-8s %s\n", c.name, c.summary)
+		fmt.Fprintf(&s, "  varve %-10s %s\n", c.name, c.summary)
 	}
 	s.WriteString(`
 Examples:

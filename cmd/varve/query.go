@@ -52,9 +52,7 @@ Times are now, relative to now (-90m, now-1d), Unix seconds, or dates such as
 `
 
 func (c *questioner) set() *pflag.FlagSet {
-	set := pflag.NewFlagSet("query", pflag.ContinueOnError)
-	set.SetOutput(c.stdout)
-	set.Usage = func() { fmt.Fprint(c.stdout, queryHelp+set.FlagUsages()) }
+	set := newFlags("query", queryHelp, c.stdout)
 	set.StringVar(&c.server, "server", "http://127.0.0.1:7480", "address of the server")
 	set.StringVar(&c.at, "time", "now", "time of an instant query")
 	set.StringVar(&c.start, "start", "", "start of a range query")

@@ -15,6 +15,17 @@ import (
 	"github.com/varve-db/varve/server"
 )
 
+const serveHelp = `varve serve runs the database.
+
+  varve serve                                  data in ./data, HTTP on 127.0.0.1:7480
+  varve serve --storage.path=/var/lib/varve --retention.time=180d
+  varve serve --config.file=/etc/varve.yml     the same settings in a file
+
+Every flag is also an environment variable (--storage.path: VARVE_STORAGE_PATH)
+and a setting of --config.file; flags win over the environment, that over the file.
+
+`
+
 // serve runs a node until ctx ends.
 func (p *program) serve(ctx context.Context, args []string) error {
 	load := func() (server.Config, error) {
@@ -22,7 +33,7 @@ func (p *program) serve(ctx context.Context, args []string) error {
 	}
 	config, err := load()
 	if errors.Is(err, pflag.ErrHelp) {
-		fmt.Fprintf(p.stdout, "varve serve runs the database.\n\nEvery flag is also an environment variable (--storage.path: VARVE_STORAGE_PATH)\nand a setting of --config.file; flags win over the environment, that over the file.\n\nFlags:\n%s", server.FlagUsages())
+		fmt.Fprint(p.stdout, serveHelp+"Flags:\n"+server.Flags().FlagUsagesWrapped(100))
 		return err
 	}
 	if err != nil {

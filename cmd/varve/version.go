@@ -30,7 +30,16 @@ func build() server.Build {
 	return b
 }
 
-func (p *program) version(context.Context, []string) error {
+const versionHelp = `Say which program this is.
+
+  varve version
+
+`
+
+func (p *program) version(_ context.Context, args []string) error {
+	if err := parseAlone(newFlags("version", versionHelp, p.stdout), args); err != nil {
+		return err
+	}
 	b := build()
 	_, err := fmt.Fprintf(p.stdout, "varve %s (revision %s, %s, %s/%s)\n", b.Version, orUnknown(b.Revision), b.GoVersion, runtime.GOOS, runtime.GOARCH)
 	return err
