@@ -10,6 +10,7 @@ import (
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/kv/keyspace"
 	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/tsdb/block"
 )
 
 // appendScratch is the memory of one append, reused.
@@ -139,22 +140,31 @@ func (db *DB) tick() uint64 {
 
 // bounds are the times between which samples are accepted.
 type bounds struct {
-	min, max int64
+	min, max int64 // min is that of the series that are kept the shortest
+	horizon  int64
+	expiry   expiry
 	now      time.Time
 }
 
-func (db *DB) bounds() bounds {
-	now := db.options.Now()
-	b := bounds{min: max(timeMin, db.horizon.Load()), max: min(timeMax, now.Add(db.options.AheadMax).UnixMilli()), now: now}
-	if db.retention.Load() > 0 {
-		b.min = max(b.min, now.Add(-time.Duration(db.retention.Load())).UnixMilli())
+// oldest returns the time before which samples of a row are refused.
+func (a *admission) oldest(row int) int64 {
+	if a.bounds.expiry.uniform() {
+		return a.bounds.min
 	}
+	return max(a.bounds.horizon, a.bounds.expiry.oldest(a.batch.Labels(row)))
+}
+
+func (db *DB) bounds(tenant series.TenantID) bounds {
+	now := db.options.Now()
+	b := bounds{max: min(timeMax, now.Add(db.options.AheadMax).UnixMilli()), now: now, expiry: db.expiry(tenant, block.Raw, now)}
+	b.horizon = max(timeMin, db.horizon.Load())
+	b.min = max(b.horizon, b.expiry.last)
 	return b
 }
 
 // admit takes out of batch what must not be stored and counts what remains.
 func (db *DB) admit(e *openEpoch, tenant series.TenantID, batch *series.Batch, outcome *series.Outcome) {
-	a := admission{db: db, epoch: e, tenant: tenant, bounds: db.bounds(), batch: batch, outcome: outcome, low: 1}
+	a := admission{db: db, epoch: e, tenant: tenant, bounds: db.bounds(tenant), batch: batch, outcome: outcome, low: 1}
 	for r := range batch.Rows {
 		row := &batch.Rows[r]
 		row.Samples.End = row.Samples.Start + a.samples(r, row.Samples)
@@ -183,7 +193,7 @@ func (a *admission) samples(row int, span series.Span) int {
 	kept := span.Start
 	for i := span.Start; i < span.End; i++ {
 		t := a.batch.Timestamps[i]
-		if reason := a.reason(t); reason != "" {
+		if reason := a.reason(row, t); reason != "" {
 			a.refuse(reason, row, t, amount{samples: 1})
 			continue
 		}
@@ -202,7 +212,7 @@ func (a *admission) histograms(row int, span series.Span) int {
 	kept := span.Start
 	for i := span.Start; i < span.End; i++ {
 		h := a.batch.Histograms[i]
-		if reason := a.reason(h.Timestamp); reason != "" {
+		if reason := a.reason(row, h.Timestamp); reason != "" {
 			a.refuse(reason, row, h.Timestamp, amount{histograms: 1})
 			continue
 		}
@@ -216,7 +226,7 @@ func (a *admission) exemplars(row int, span series.Span) int {
 	kept := span.Start
 	for i := span.Start; i < span.End; i++ {
 		x := a.batch.Exemplars[i]
-		if reason := a.reason(x.Timestamp); reason != "" {
+		if reason := a.reason(row, x.Timestamp); reason != "" {
 			a.refuse(reason, row, x.Timestamp, amount{exemplars: 1})
 			continue
 		}
@@ -227,8 +237,8 @@ func (a *admission) exemplars(row int, span series.Span) int {
 }
 
 // reason returns why a sample at t is refused, "" if it is not.
-func (a *admission) reason(t int64) series.Reason {
-	if t < a.bounds.min {
+func (a *admission) reason(row int, t int64) series.Reason {
+	if t < a.bounds.min && t < a.oldest(row) {
 		return series.ReasonTooOld
 	}
 	if t > a.bounds.max {
@@ -256,18 +266,18 @@ type amount struct{ samples, histograms, exemplars int }
 
 func (a *admission) refuse(reason series.Reason, row int, t int64, n amount) {
 	a.outcome.Refused.Add(reason, n.samples, n.histograms, n.exemplars, func() (string, string) {
-		return a.batch.Labels(row).String(), a.describe(reason, t)
+		return a.batch.Labels(row).String(), a.describe(reason, row, t)
 	})
 }
 
-func (a *admission) describe(reason series.Reason, t int64) string {
+func (a *admission) describe(reason series.Reason, row int, t int64) string {
 	at := fmt.Sprintf("the sample's time is %d", t)
 	if t > -62135596800000 && t < 253402300800000 { // years 1 to 9999
 		at = "the sample's time is " + formatTime(t)
 	}
 	switch reason {
 	case series.ReasonTooOld:
-		return fmt.Sprintf("%s, the oldest that is kept is %s (retention)", at, formatTime(a.bounds.min))
+		return fmt.Sprintf("%s, the oldest that is kept is %s (retention)", at, formatTime(a.oldest(row)))
 	case series.ReasonTooFarAhead:
 		return fmt.Sprintf("%s, the limit is %s ahead of the clock, which reads %s",
 			at, a.db.options.AheadMax, formatTime(a.bounds.now.UnixMilli()))

@@ -49,6 +49,9 @@ type Counted struct {
 func (q *Querier) Census(ctx context.Context, c Census) (counted Counted, ok bool, err error) {
 	n := &census{Census: c, q: q, ctx: ctx, budget: series.BudgetFrom(ctx), mint: c.From + 1, maxt: min(c.To, q.maxt)}
 	n.mint = max(n.mint, q.mint)
+	if q.expiry.last > n.mint { // some series have less to count than others
+		return counted, false, nil
+	}
 	reader := -1
 	for i := range q.readers {
 		if !slices.ContainsFunc(q.readers[i].flushes, func(f block.Summary) bool { return f.MinTime <= n.maxt && f.MaxTime >= n.mint }) {

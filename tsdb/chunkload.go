@@ -184,7 +184,7 @@ func (l *loader) iterator(i int, old chunkenc.Iterator) chunkenc.Iterator {
 	if !ok {
 		it = new(chunks.Iterator)
 	}
-	it.Reset(list, l.mint, l.maxt)
+	it.Reset(list, l.q.oldestOf(&l.selection.entries[i], l.mint), l.maxt)
 	return it
 }
 

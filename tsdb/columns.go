@@ -82,6 +82,7 @@ type ColumnReader struct {
 	set     *ColumnSet
 	cursors []*block.SealedCursor // by reader of the querier, made when needed
 	reads   uint
+	mint    int64 // from when on the series being read is read
 	times   sharedTimes
 	out     chunks.Columns
 	*columnMemory
@@ -135,6 +136,7 @@ func (r *ColumnReader) Read(ctx context.Context, i int) (*chunks.Columns, error)
 	if err := r.tick(ctx); err != nil {
 		return nil, err
 	}
+	r.mint = r.set.q.oldestOf(&r.set.entries[i], r.set.mint)
 	if err := r.collect(ctx, i); err != nil {
 		return nil, err
 	}

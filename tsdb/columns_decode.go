@@ -80,7 +80,7 @@ func (r *ColumnReader) decodeColumns(total int) (at int, err error) {
 	if times.Every > 0 {
 		r.out.Every, r.out.First = times.Every, times.First
 	}
-	if r.sources[0].MinTime < r.set.mint || r.sources[len(r.sources)-1].MaxTime > r.set.maxt {
+	if r.sources[0].MinTime < r.mint || r.sources[len(r.sources)-1].MaxTime > r.set.maxt {
 		r.trim()
 	}
 	r.out.Times = r.times.settle(&r.out)
@@ -98,7 +98,7 @@ func (r *ColumnReader) decodeMixed(total int) (at int, err error) {
 			break
 		}
 		n := r.overlapping(at)
-		if s := &r.sources[at]; n > 1 || s.MaxTime >= r.set.mint {
+		if s := &r.sources[at]; n > 1 || s.MaxTime >= r.mint {
 			if err := r.decodeGroup(at, n); err != nil {
 				return at, err
 			}
@@ -137,10 +137,10 @@ func (r *ColumnReader) decodeGroup(at, n int) error {
 		}
 		r.chunks = append(r.chunks, s.Chunk)
 	}
-	if end < r.set.mint {
+	if end < r.mint {
 		return nil
 	}
-	return r.gatherer.Append(&r.out, r.chunks, r.set.mint, r.set.maxt)
+	return r.gatherer.Append(&r.out, r.chunks, r.mint, r.set.maxt)
 }
 
 // appendFloats appends a chunk of floats that overlaps nothing.
@@ -207,7 +207,7 @@ func (r *ColumnReader) trim() {
 	if n == 0 {
 		return
 	}
-	from, to := c.Within(r.set.mint, r.set.maxt)
+	from, to := c.Within(r.mint, r.set.maxt)
 	if from == 0 && to == n {
 		return
 	}

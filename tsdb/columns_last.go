@@ -39,10 +39,10 @@ func (r *ColumnReader) Last(ctx context.Context, i int, from, to int64) (t int64
 		return 0, 0, nil, false, err
 	}
 	n := newest{from: from, to: min(to, r.set.maxt)}
-	if r.set.mint > math.MinInt64 {
-		n.from = max(from, r.set.mint-1)
-	}
 	e := &r.set.entries[i]
+	if mint := r.set.q.oldestOf(e, r.set.mint); mint > math.MinInt64 {
+		n.from = max(from, mint-1)
+	}
 	exact := r.lastInMemory(e, &n)
 	if exact && r.rowsMatter(e, &n) {
 		if exact, err = r.lastInRows(ctx, i, &n); err != nil {

@@ -44,7 +44,8 @@ type Options struct {
 	// Width is a partition's window; it must divide a day or be a multiple of
 	// one. Default 24 h.
 	Width time.Duration
-	// Retention is how far back samples are accepted and read; 0 means for ever.
+	// Retention is how far back samples are accepted and read, until SetLifetimes
+	// says more; 0 means for ever.
 	Retention time.Duration
 	// AheadMax is how far ahead of the clock a sample may be. Default 10 min.
 	AheadMax time.Duration
@@ -127,6 +128,7 @@ type DB struct {
 	views
 	changeLogs
 	maintenance
+	eraser
 
 	// epochMu guards the change of the open epoch: appends hold it shared while
 	// they take a reference.
@@ -140,9 +142,10 @@ type clocks struct {
 	counter atomic.Uint64 // of log records, per incarnation
 	clock   atomic.Uint64 // hybrid logical clock of the last record
 	horizon atomic.Int64  // samples before it are gone
-	// retention is how far back samples are accepted and read, as a
-	// time.Duration; 0 means for ever.
-	retention atomic.Int64
+	// lifetimes say how far back samples are accepted and read.
+	lifetimes atomic.Pointer[[]Lifetime]
+	// believed is the time by which samples are removed for their age; nil: none are.
+	believed atomic.Pointer[time.Time]
 }
 
 // views is what readers see.
@@ -327,10 +330,6 @@ func (db *DB) openEpoch(id uint64) {
 		db.alive[id] = struct{}{}
 	})
 }
-
-// SetRetention changes how far back samples are accepted and read; 0 means for
-// ever.
-func (db *DB) SetRetention(d time.Duration) { db.retention.Store(int64(d)) }
 
 // window returns the start of the partition that t lies in.
 func (db *DB) window(t int64) int64 {

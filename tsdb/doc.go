@@ -7,7 +7,7 @@
 // Below: tsdb/head, tsdb/block, index, chunks, kv and series.
 //
 // Concurrency: a DB's methods may be called together. One flush runs at a time.
-// Lock order: sealMu, flushMu, dropMu, epochMu, viewMu; the locks of index and head are
+// Lock order: eraseMu, sealMu, flushMu, dropMu, epochMu, viewMu; the locks of index and head are
 // leaves.
 //
 // Invariants: a sample is readable only after its batch is durable. An epoch's

@@ -4,15 +4,18 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/series"
+	"github.com/varve-db/varve/tsdb/block"
 )
 
 // Partition describes a partition: a window of a tenant with all its
 // generations.
 type Partition struct {
 	Tenant      series.TenantID
+	Resolution  uint8 // block.Raw: as they were written
 	Start, End  int64 // milliseconds; End is exclusive
 	Generations int
 	Flushes     int
@@ -21,18 +24,26 @@ type Partition struct {
 	Bytes       uint64 // on disk, estimated
 }
 
-// Partitions lists the partitions that are on disk, by tenant and start.
+// Partitions lists the partitions that are on disk, by tenant, resolution and start.
 func (db *DB) Partitions() ([]Partition, error) {
 	v, err := db.acquire()
 	if err != nil {
 		return nil, err
 	}
 	defer db.release(v)
-	usage, _ := db.store.(kv.SpaceUser)
-	var out []Partition
-	for _, g := range v.generations {
-		if n := len(out); n == 0 || out[n-1].Tenant != g.ID.Tenant || out[n-1].Start != g.ID.Start {
-			out = append(out, Partition{Tenant: g.ID.Tenant, Start: g.ID.Start, End: g.end()})
+	all := make([]block.Generation, len(v.generations))
+	for i, g := range v.generations {
+		all[i] = g.Generation
+	}
+	return describePartitions(db.store, all)
+}
+
+// describePartitions describes the partitions of generations, which are in key order.
+func describePartitions(store kv.Reader, all []block.Generation) (out []Partition, err error) {
+	usage, _ := store.(kv.SpaceUser)
+	for _, g := range all {
+		if n := len(out); n == 0 || !out[n-1].has(g.ID) {
+			out = append(out, Partition{Tenant: g.ID.Tenant, Resolution: g.ID.Resolution, Start: g.ID.Start, End: endOf(g)})
 		}
 		p := &out[len(out)-1]
 		p.Generations++
@@ -52,6 +63,46 @@ func (db *DB) Partitions() ([]Partition, error) {
 	return out, nil
 }
 
+// has reports whether a generation belongs to the partition.
+func (p *Partition) has(id block.ID) bool {
+	return p.Tenant == id.Tenant && p.Resolution == id.Resolution && p.Start == id.Start
+}
+
+// Drop drops whole partitions, named by tenant, resolution and start, at once and
+// for good: what they hold now. It takes the same time however much that is.
+func (db *DB) Drop(ctx context.Context, parts []Partition) error {
+	if err := db.closeOpen(parts); err != nil {
+		return err
+	}
+	db.dropMu.Lock()
+	defer db.dropMu.Unlock()
+	named := map[Partition]bool{}
+	for _, p := range parts {
+		named[Partition{Tenant: p.Tenant, Resolution: p.Resolution, Start: p.Start}] = true
+	}
+	gone, err := db.dropGenerations(func(g *heldGeneration) bool {
+		return named[Partition{Tenant: g.ID.Tenant, Resolution: g.ID.Resolution, Start: g.ID.Start}]
+	}, func(*kv.Batch) {})
+	if err != nil {
+		return fmt.Errorf("drop %d partitions: %w", len(parts), err)
+	}
+	db.log.Info("partitions dropped", "partitions", len(parts), "generations", gone)
+	return nil
+}
+
+// closeOpen sees to it that no flush adds to what is about to be dropped.
+func (db *DB) closeOpen(parts []Partition) error {
+	db.flushMu.Lock()
+	defer db.flushMu.Unlock()
+	if db.unsettled {
+		return fmt.Errorf("drop %d partitions: %w", len(parts), errUnsettled)
+	}
+	db.generations.close(func(g *openGeneration) bool {
+		return slices.ContainsFunc(parts, func(p Partition) bool { return p.has(g.ID) })
+	})
+	return nil
+}
+
 // DropBefore drops all samples before t, milliseconds: partitions that end at or
 // before t leave at once and for good, and samples before t are neither
 // accepted nor read any more. t should be the end of a partition.
@@ -61,39 +112,48 @@ func (db *DB) DropBefore(ctx context.Context, t int64) error {
 	if t <= db.horizon.Load() {
 		return nil
 	}
+	gone, err := db.dropGenerations(func(g *heldGeneration) bool { return g.end() <= t }, func(batch *kv.Batch) {
+		batch.Set(horizonKey, binary.BigEndian.AppendUint64(nil, uint64(t)))
+	})
+	if err != nil {
+		return fmt.Errorf("drop partitions before %s: %w", formatTime(t), err)
+	}
+	db.horizon.Store(t)
+	if gone > 0 {
+		db.log.Info("partitions dropped", "before", formatTime(t), "generations", gone)
+	}
+	return nil
+}
+
+// dropGenerations takes generations out of the store and the view, in one synced
+// batch, to which more may add. The caller holds dropMu.
+func (db *DB) dropGenerations(goes func(*heldGeneration) bool, more func(*kv.Batch)) (n int, err error) {
 	v, err := db.acquire()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer db.release(v)
 	var batch kv.Batch
 	var gone []*heldGeneration
 	for _, g := range v.generations {
-		if g.end() <= t {
+		if goes(g) {
 			g.DeleteSummaries(&batch)
 			gone = append(gone, g)
 		}
 	}
-	batch.Set(horizonKey, binary.BigEndian.AppendUint64(nil, uint64(t)))
-	if err := db.store.Apply(&batch, kv.Sync); err != nil {
-		return fmt.Errorf("drop partitions before %s: %w", formatTime(t), err)
+	more(&batch)
+	if len(batch.Ops()) == 0 {
+		return 0, nil
 	}
-	db.horizon.Store(t)
+	if err := db.store.Apply(&batch, kv.Sync); err != nil {
+		return 0, err
+	}
 	for _, g := range gone {
 		g.dropped.Store(true)
 	}
 	db.swapView(func(v *view) {
-		kept := v.generations[:0]
-		for _, g := range v.generations {
-			if !g.dropped.Load() {
-				kept = append(kept, g)
-			}
-		}
-		v.generations = kept
+		v.generations = slices.DeleteFunc(v.generations, func(g *heldGeneration) bool { return g.dropped.Load() })
 	})
-	if len(gone) > 0 {
-		db.log.Info("partitions dropped", "before", formatTime(t), "generations", len(gone))
-	}
 	db.metrics.dropped.Add(float64(len(gone)))
-	return nil
+	return len(gone), nil
 }

@@ -85,7 +85,7 @@ func (q *Querier) collectExemplars(ctx context.Context, ms []*labels.Matcher, fo
 		found[key] = f
 		if e.ref != 0 {
 			for _, epoch := range q.view.epochs {
-				f.exemplars = epoch.Exemplars(e.ref, q.mint, q.maxt, f.exemplars)
+				f.exemplars = epoch.Exemplars(e.ref, q.oldestOf(e, q.mint), q.maxt, f.exemplars)
 			}
 		}
 		for _, row := range e.rows {
@@ -111,8 +111,13 @@ func (q *Querier) readExemplars(r *generationReader, places []place, s *selectio
 			continue
 		}
 		err := r.Exemplars(f.Flush, ordinals, q.mint, q.maxt, func(i int, exemplars []head.Exemplar) {
-			to := found[string(s.entries[places[i].entry].labels.Bytes(nil))]
-			to.exemplars = append(to.exemplars, exemplars...)
+			e := &s.entries[places[i].entry]
+			to, oldest := found[string(e.labels.Bytes(nil))], q.oldestOf(e, q.mint)
+			for _, x := range exemplars {
+				if x.Timestamp >= oldest {
+					to.exemplars = append(to.exemplars, x)
+				}
+			}
 		})
 		if err := q.tolerate(err, r.held.ID, int64(f.Flush)); err != nil {
 			return err

@@ -68,6 +68,17 @@ func (s *script) run(d *datadriven.TestData) (string, error) {
 		return s.seal(ctx)
 	case "drop": // before=D
 		return "", s.db.DropBefore(ctx, s.time(s.arg(d, "before", "")))
+	case "keep": // a lifetime a line: tenant or any, selector or all, duration
+		return "", s.keep(d)
+	case "believe": // seals and erase take out what has expired now
+		s.db.Believe(scriptOrigin.Add(s.now))
+		return "", nil
+	case "erase":
+		return s.erase(ctx)
+	case "expired":
+		return s.expired(ctx)
+	case "drop-partition": // tenant=N start=D
+		return "", s.db.Drop(ctx, []Partition{{Tenant: s.tenant(d), Start: s.time(s.arg(d, "start", ""))}})
 	case "delete": // tenant=N from=D to=D; a selector a line
 		return s.delete(d)
 	case "deletions": // tenant=N

@@ -119,13 +119,13 @@ func (db *DB) sealPartition(ctx context.Context, plan sealPlan) (SealReport, err
 		return report, err
 	}
 	defer db.release(v)
-	s := sealer{db: db, id: id, report: &report, pace: pace{started: started, logged: started, background: plan.due}}
+	s := sealer{db: db, id: id, report: &report, erased: db.erasedAt(p), pace: pace{started: started, logged: started, background: plan.due}}
 	for _, g := range v.generations {
 		if g.partition() == p && (plan.all || g.Flushes[0].Sealed == nil) {
 			s.inputs = append(s.inputs, sealInput{Reader: block.NewReader(db.store, g.Generation), held: g})
 		}
 	}
-	if len(s.inputs) == 0 || len(s.inputs) == 1 && s.inputs[0].Sealed() && s.inputs[0].held.Flushes[0].Samples > 0 {
+	if len(s.inputs) == 0 || !plan.again && len(s.inputs) == 1 && s.inputs[0].Sealed() && s.inputs[0].held.Flushes[0].Samples > 0 {
 		db.lastSeal[p] = started
 		return report, nil
 	}
@@ -189,6 +189,18 @@ type sealResult struct {
 	generation block.Generation
 }
 
+// empty reports whether nothing is left: then the inputs only go.
+func (r *sealResult) empty() bool {
+	f := &r.generation.Flushes[0]
+	return f.Samples == 0 && f.Exemplars == 0
+}
+
+// dropped reports whether retention has dropped inputs meanwhile. The caller holds
+// dropMu.
+func (s *sealer) dropped() bool {
+	return slices.ContainsFunc(s.inputs, func(in sealInput) bool { return in.held.dropped.Load() })
+}
+
 // switchTo switches from the inputs of all results to the results, in one synced
 // batch, to which more may add. It returns errDropped if retention has dropped all
 // of them.
@@ -198,7 +210,7 @@ func (db *DB) switchTo(ctx context.Context, results []sealResult, more func(*kv.
 	var batch kv.Batch
 	kept := results[:0:0]
 	for _, r := range results {
-		if r.generation.ID.Start+db.options.Width.Milliseconds() <= db.horizon.Load() {
+		if r.sealer.dropped() {
 			lower, upper := r.generation.ID.Span()
 			if err := db.store.Excise(ctx, lower, upper); err != nil {
 				return err
@@ -206,7 +218,9 @@ func (db *DB) switchTo(ctx context.Context, results []sealResult, more func(*kv.
 			continue
 		}
 		kept = append(kept, r)
-		r.generation.AddSummary(&batch)
+		if !r.empty() {
+			r.generation.AddSummary(&batch)
+		}
 		for _, in := range r.sealer.inputs {
 			in.held.DeleteSummaries(&batch)
 		}
@@ -233,7 +247,9 @@ func (db *DB) switchTo(ctx context.Context, results []sealResult, more func(*kv.
 		v.epochs = slices.DeleteFunc(v.epochs, func(e *heldEpoch) bool { return e.flushed && written[e.ID] })
 		v.generations = slices.DeleteFunc(v.generations, func(g *heldGeneration) bool { return gone[g.ID] })
 		for _, r := range kept {
-			v.setGeneration(r.generation)
+			if !r.empty() {
+				v.setGeneration(r.generation)
+			}
 		}
 	})
 	return nil

@@ -44,6 +44,7 @@ type sealer struct {
 	report *SealReport
 	pace   pace
 	erase  *erasure // takes samples out, if not nil
+	erased *erased  // likewise, those that have expired
 
 	block  int // series that are read together
 	metric sealMetric
@@ -241,6 +242,10 @@ func (s *sealer) addBlock(ctx context.Context, list []sealMember, ends []int) er
 		if s.erase != nil {
 			s.labels = s.metric.appendLabels(s.labels[:0], first)
 			s.exemplars[at] = s.erase.from(s.labels, &s.columns, s.exemplars[at])
+		}
+		if s.erased != nil {
+			s.labels = s.metric.appendLabels(s.labels[:0], first)
+			s.exemplars[at] = s.erased.from(s.labels, &s.columns, s.exemplars[at])
 		}
 		if s.columns.Len() > 0 || len(s.exemplars[at]) > 0 {
 			sortExemplars(s.exemplars[at])

@@ -25,6 +25,7 @@ type sealPlan struct {
 	all   bool // merge the sealed generations too
 	level column.Level
 	due   bool // by itself, so that queries go first
+	again bool // even if there is nothing to merge
 }
 
 // sealNeed is what a partition needs.
@@ -112,9 +113,9 @@ func (db *DB) planSeals(v *view, now time.Time) []sealPlan {
 		}
 		switch s.need() {
 		case sealUnsealed:
-			plans = append(plans, sealPlan{p, false, column.Fast, true})
+			plans = append(plans, sealPlan{partition: p, level: column.Fast, due: true})
 		case sealAll:
-			plans = append(plans, sealPlan{p, true, column.Balanced, true})
+			plans = append(plans, sealPlan{partition: p, all: true, level: column.Balanced, due: true})
 		}
 	}
 	return plans

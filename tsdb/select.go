@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -25,6 +24,7 @@ type Querier struct {
 	tenant     series.TenantID
 	mint, maxt int64
 	readers    []generationReader
+	expiry     expiry
 
 	mu       sync.Mutex
 	warnings annotations.Annotations
@@ -45,13 +45,11 @@ func (db *DB) Querier(tenant series.TenantID, mint, maxt int64) (*Querier, error
 	if err != nil {
 		return nil, err
 	}
-	// What the horizon has passed is not read, even where its partition still
-	// exists.
-	oldest := db.horizon.Load()
-	if db.retention.Load() > 0 {
-		oldest = max(oldest, db.options.Now().Add(-time.Duration(db.retention.Load())).UnixMilli())
-	}
-	q := &Querier{db: db, view: v, tenant: tenant, mint: max(mint, oldest), maxt: maxt}
+	// What the horizon has passed or has expired is not read, even where its
+	// partition still exists.
+	expired := db.expiry(tenant, block.Raw, db.options.Now())
+	oldest := max(db.horizon.Load(), expired.first)
+	q := &Querier{db: db, view: v, tenant: tenant, mint: max(mint, oldest), maxt: maxt, expiry: expired}
 	for _, g := range v.generations {
 		if g.ID.Tenant != tenant || g.ID.Start > q.maxt || g.end() <= q.mint {
 			continue
@@ -156,6 +154,7 @@ func (q *Querier) Warnings() annotations.Annotations {
 type entry struct {
 	labels labels.Labels
 	ref    index.Ref // in memory, 0 if it is not
+	rule   uint16    // that says how long it is kept, plus 1; 0: no less than all is read
 	rows   []rowPlace
 }
 

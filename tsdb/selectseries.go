@@ -45,7 +45,7 @@ func (q *Querier) selectSeries(ctx context.Context, mint, maxt int64, ms []*labe
 	if err != nil {
 		return nil, err
 	}
-	return &selection{entries: entries}, nil
+	return &selection{entries: q.expire(entries, mint, maxt)}, nil
 }
 
 // selectionBuilder brings together the places in which a label set occurs: each

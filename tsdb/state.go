@@ -142,6 +142,6 @@ func (l *changeLogs) changed() {
 	})
 }
 
-// Earliest returns the time from which on the querier reads: later than what it was
-// asked for if retention has taken the samples before.
-func (q *Querier) Earliest() int64 { return q.mint }
+// Earliest returns the time from which on the querier reads all series: later than
+// what it was asked for if the samples before have expired, be it of some series.
+func (q *Querier) Earliest() int64 { return max(q.mint, q.expiry.last) }

@@ -40,9 +40,10 @@ type heldGeneration struct {
 
 func (g *heldGeneration) partition() partition { return partition{g.ID.Tenant, g.ID.Start} }
 
-func (g *heldGeneration) end() int64 {
-	return g.ID.Start + g.Flushes[len(g.Flushes)-1].Width
-}
+func (g *heldGeneration) end() int64 { return endOf(g.Generation) }
+
+// endOf returns the end of the generation's window.
+func endOf(g block.Generation) int64 { return g.ID.Start + g.Flushes[len(g.Flushes)-1].Width }
 
 // acquire returns the current view, to be given back with release.
 func (db *DB) acquire() (*view, error) {
