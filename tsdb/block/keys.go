@@ -32,8 +32,12 @@ type ID struct {
 
 // String names the generation for messages and logs.
 func (id ID) String() string {
-	return fmt.Sprintf("tenant %d, window from %s, generation %d",
+	text := fmt.Sprintf("tenant %d, window from %s, generation %d",
 		id.Tenant, time.UnixMilli(id.Start).UTC().Format(time.RFC3339), id.Generation)
+	if id.Resolution != Raw {
+		text += fmt.Sprintf(", windows of %s", id.WindowWidth())
+	}
+	return text
 }
 
 // The rows of a generation, by the byte that follows the generation in the key.
@@ -43,8 +47,9 @@ const (
 	familySummary    = 'm' // m | flush u32 -> Summary
 	familyPostings   = 'p' // p | name string | value string | flush u32 -> ordinals
 	familyLabels     = 's' // s | ordinal u32 -> label set; sealed: s | last ordinal u32 -> label sets
-	familyTimes      = 't' // t | column u32 -> timestamps (sealed)
+	familyTimes      = 't' // t | column u32 -> timestamps (sealed), or the shape of windows
 	familyValues     = 'v' // v | last ordinal u32 | slice u16 -> cell of value columns (sealed)
+	familyWindows    = 'w' // w | last ordinal u32 -> cell of windows
 	familyExemplars  = 'x' // x | flush u32 | ordinal u32 -> exemplars of a series
 )
 
@@ -94,6 +99,8 @@ type Summary struct {
 
 	// Sealed is set for a sealed generation, whose only flush this is.
 	Sealed *Sealed
+	// Derived is set too for a generation of windows: Samples counts windows.
+	Derived *Derived
 }
 
 // CounterRange is the batches First to Last of an origin; origin 0 is the node
@@ -125,7 +132,8 @@ func MergeCounters(ranges []CounterRange) []CounterRange {
 //	span           uvarint  max time less min time
 //	counters       uvarint number, then for each: uvarint origin, first, last less
 //	               first
-//	sealed         u8 1 and what Sealed.append writes, or u8 0
+//	sealed         u8 1 and what Sealed.append writes, u8 2 and what Derived.append
+//	               writes and it, or u8 0
 const summaryVersion = 1
 
 func (s Summary) append(dst []byte, start int64) []byte {
@@ -145,6 +153,9 @@ func (s Summary) append(dst []byte, start int64) []byte {
 	}
 	if s.Sealed == nil {
 		return append(dst, 0)
+	}
+	if s.Derived != nil {
+		return s.Sealed.append(s.Derived.append(append(dst, 2)), start)
 	}
 	return s.Sealed.append(append(dst, 1), start)
 }
@@ -167,16 +178,26 @@ func decodeSummary(value []byte, flush uint32, start int64) (Summary, error) {
 	}
 	mark := f.Take(1)
 	switch {
-	case f.Bad() || mark[0] > 1 || mark[0] == 0 && f.Len() > 0:
+	case f.Bad() || mark[0] > 2 || mark[0] == 0 && f.Len() > 0:
 		return s, fmt.Errorf("%w: summary of flush %d", ErrCorrupt, flush)
-	case mark[0] == 1:
-		sealed, err := decodeSealed(f.Rest(), start)
-		if err != nil {
+	case mark[0] > 0:
+		if err := s.decodeSealed(&f, mark[0] == 2, start); err != nil {
 			return s, fmt.Errorf("summary of flush %d: %w", flush, err)
 		}
-		s.Sealed = sealed
 	}
 	return s, nil
+}
+
+// decodeSealed reads the rest of the summary of a generation that is sealed or of
+// windows.
+func (s *Summary) decodeSealed(f *fields.Reader, derived bool, start int64) (err error) {
+	if derived {
+		if s.Derived, err = readDerived(f); err != nil {
+			return err
+		}
+	}
+	s.Sealed, err = decodeSealed(f.Rest(), start)
+	return err
 }
 
 // Generation is a readable generation.

@@ -80,6 +80,7 @@ type verifier struct {
 	series []seriesTally         // by ordinal
 	digest digester
 	sealedVerifier
+	windowVerifier
 }
 
 // flushTally is a flush with what was found of it.
@@ -139,7 +140,7 @@ func (v *verifier) run() error {
 		visit func(key, rest, value []byte) error
 	}{
 		{familyLabels, v.labelRow}, {familyPostings, v.postings}, {familyTimes, v.timeRow}, {familyChunks, v.chunkRow},
-		{familyHistograms, v.histogramRow}, {familyValues, v.valueRow}, {familyExemplars, v.exemplarRow},
+		{familyHistograms, v.histogramRow}, {familyValues, v.valueRow}, {familyWindows, v.windowRow}, {familyExemplars, v.exemplarRow},
 	}
 	known := []byte{familySummary}
 	for _, f := range families {
@@ -172,7 +173,7 @@ func (v *verifier) summary(_, rest, value []byte) error {
 	}
 	v.flushes[flush] = &flushTally{Summary: s, found: Summary{MinTime: s.MaxTime, MaxTime: s.MinTime}}
 	if s.Sealed != nil {
-		v.sealed, v.out.Sealed = s.Sealed, true
+		v.sealed, v.out.Sealed, v.derived = s.Sealed, true, s.Derived != nil
 	}
 	return nil
 }
@@ -190,6 +191,9 @@ func (v *verifier) summaries() {
 		end := v.out.ID.Start + f.Width
 		if f.Samples+f.Exemplars > 0 && (f.MinTime < v.out.ID.Start || f.MaxTime >= end) {
 			v.note(key, "times %d to %d are outside of the window, %d to %d", f.MinTime, f.MaxTime, v.out.ID.Start, end)
+		}
+		if v.derived != (v.out.ID.Resolution != Raw) {
+			v.note(key, "the summary is not that of a generation of this resolution")
 		}
 		if v.sealed != nil && i > 0 {
 			v.note(key, "a sealed generation has a second flush")

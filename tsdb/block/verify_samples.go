@@ -183,6 +183,9 @@ func (v *verifier) timeRow(_, rest, value []byte) error {
 		return fmt.Errorf("%w: key of timestamps", ErrCorrupt)
 	}
 	id := binary.BigEndian.Uint32(rest)
+	if v.derived {
+		return v.shapeRow(id, value)
+	}
 	next := v.columns
 	v.columns = id + 1
 	f.found.ChunkBytes += uint64(len(value))
