@@ -2,9 +2,11 @@ package tsdb
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,22 +26,69 @@ func BenchmarkSealWholeStore(b *testing.B) {
 	if folder == "" {
 		b.Skip("VARVE_DATA names no folder with captures")
 	}
-	for _, name := range []string{"node_1s", "goapp_1s", "node_15s", "goapp_15s", "synth"} {
+	for _, name := range captureNames {
 		b.Run(name, func(b *testing.B) {
-			f, err := os.Open(filepath.Join(folder, name+".tsd.zst"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer f.Close()
-			capture, err := bench.ReadCapture(f)
-			if err != nil {
-				b.Fatal(err)
-			}
+			capture := readCapture(b, folder, name)
 			for b.Loop() {
 				sealCapture(b, capture)
 			}
 		})
 	}
+}
+
+// BenchmarkSealFleet seals eight targets like the captured one, as a partition
+// mostly has more samples than a capture and a seal costs something of its own.
+func BenchmarkSealFleet(b *testing.B) {
+	folder := os.Getenv("VARVE_DATA")
+	if folder == "" {
+		b.Skip("VARVE_DATA names no folder with captures")
+	}
+	for _, name := range captureNames {
+		b.Run(name, func(b *testing.B) {
+			fleet := fleetOf(readCapture(b, folder, name), 8)
+			for b.Loop() {
+				sealCapture(b, fleet)
+			}
+		})
+	}
+}
+
+// fleetOf returns n targets like the captured one. Each has the values of another
+// hour, so that no two have a column in common.
+func fleetOf(capture []bench.Captured, n int) (fleet []bench.Captured) {
+	for i := range n {
+		for _, c := range capture {
+			at := i * len(c.Values) / n
+			name, labelled := strings.CutSuffix(strings.TrimSuffix(c.Name, "{}"), "}")
+			if labelled {
+				name += ","
+			} else {
+				name += "{"
+			}
+			fleet = append(fleet, bench.Captured{
+				Name:       name + fmt.Sprintf("target=\"%d\"}", i),
+				Timestamps: c.Timestamps,
+				Values:     slices.Concat(c.Values[at:], c.Values[:at]),
+			})
+		}
+	}
+	return fleet
+}
+
+// captureNames are the captures in the folder.
+var captureNames = []string{"node_1s", "goapp_1s", "node_15s", "goapp_15s", "synth"}
+
+func readCapture(b *testing.B, folder, name string) []bench.Captured {
+	f, err := os.Open(filepath.Join(folder, name+".tsd.zst"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	capture, err := bench.ReadCapture(f)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return capture
 }
 
 func sealCapture(b *testing.B, capture []bench.Captured) {

@@ -3,7 +3,6 @@ package tsdb
 import (
 	"cmp"
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
@@ -56,6 +55,7 @@ type sealer struct {
 type sealScratch struct {
 	places    [][]sealPlace // by input
 	loaded    [][]chunks.Chunk
+	rows      []byte // the last rows read; their chunks are in loaded
 	exemplars [][]head.Exemplar
 	columns   chunks.Columns
 	labels    []byte
@@ -75,6 +75,24 @@ func (s *sealScratch) reset(inputs, n int) {
 	for i := range s.loaded {
 		s.forget(i)
 	}
+	s.rows = s.rows[:0]
+}
+
+// rowsBytes is how much memory is taken for rows at a time.
+const rowsBytes = 64 << 10
+
+// flushesAtOnce is for how many flushes a series gets room before they are read.
+const flushesAtOnce = 256
+
+// decode adds the chunks of a row to those of a series.
+func (s *sealScratch) decode(entry int, row []byte, start int64, list int) (err error) {
+	if cap(s.rows)-len(s.rows) < len(row) {
+		s.rows = make([]byte, 0, max(rowsBytes, len(row)))
+	}
+	at := len(s.rows)
+	s.rows = append(s.rows, row...)
+	s.loaded[entry], err = chunks.DecodeList(s.loaded[entry], s.rows[at:], start, list)
+	return err
 }
 
 // forget lets go of the samples of a series.
@@ -273,36 +291,17 @@ func (s *sealer) readInput(in *sealInput, places []sealPlace, number *int) error
 	for i, p := range places {
 		ordinals[i] = p.ordinal
 	}
-	start := in.held.ID.Start
 	if len(ordinals) == 0 {
 		return nil
 	}
-	decode := func(i int, row []byte) (err error) {
-		at := &s.loaded[places[i].entry]
-		*at, err = chunks.DecodeList(*at, slices.Clone(row), start, *number)
+	read := s.readFlushed
+	if in.Sealed() {
+		read = s.readSealed
+	}
+	if err := read(in, places, ordinals, number); err != nil {
 		return err
 	}
 	for _, f := range in.held.Flushes {
-		var err error
-		if in.Sealed() {
-			wanted := block.Range{Min: f.MinTime, Max: f.MaxTime, Charge: s.countRead}
-			err = s.sealed.Floats(in.Reader, ordinals, wanted, func(i int, c chunks.Chunk) {
-				at := &s.loaded[places[i].entry]
-				*at = append(*at, c.WithList(*number, len(*at)))
-			})
-			*number++
-			if err == nil {
-				err = s.sealed.Histograms(in.Reader, ordinals, wanted, decode)
-			}
-		} else {
-			err = in.Chunks(f.Flush, ordinals, func(i int, row []byte) error {
-				return errors.Join(s.countRead(int64(len(row))), decode(i, row))
-			})
-		}
-		*number++
-		if err != nil {
-			return err
-		}
 		if f.Exemplars > 0 {
 			err := in.Exemplars(f.Flush, ordinals, f.MinTime, f.MaxTime, func(i int, found []head.Exemplar) {
 				at := &s.exemplars[places[i].entry]
@@ -314,4 +313,36 @@ func (s *sealer) readInput(in *sealInput, places []sealPlace, number *int) error
 		}
 	}
 	return nil
+}
+
+// readFlushed adds the chunks of all flushes.
+func (s *sealer) readFlushed(in *sealInput, places []sealPlace, ordinals []uint32, number *int) error {
+	for _, p := range places {
+		at := &s.loaded[p.entry]
+		*at = slices.Grow(*at, min(len(in.held.Flushes), flushesAtOnce))
+	}
+	err := in.Flushed(ordinals, func(flush, i int, row []byte) error {
+		s.report.BytesIn += uint64(len(row))
+		return s.decode(places[i].entry, row, in.held.ID.Start, *number+flush)
+	})
+	*number += len(in.held.Flushes)
+	return err
+}
+
+// readSealed adds the samples of a sealed generation.
+func (s *sealer) readSealed(in *sealInput, places []sealPlace, ordinals []uint32, number *int) error {
+	f := &in.held.Flushes[0]
+	wanted := block.Range{Min: f.MinTime, Max: f.MaxTime, Charge: s.countRead}
+	err := s.sealed.Floats(in.Reader, ordinals, wanted, func(i int, c chunks.Chunk) {
+		at := &s.loaded[places[i].entry]
+		*at = append(*at, c.WithList(*number, len(*at)))
+	})
+	*number++
+	if err == nil {
+		err = s.sealed.Histograms(in.Reader, ordinals, wanted, func(i int, row []byte) error {
+			return s.decode(places[i].entry, row, in.held.ID.Start, *number)
+		})
+	}
+	*number++
+	return err
 }

@@ -272,16 +272,24 @@ func (w *CellWriter) values(entry int) []float64 {
 func sameColumn(a, b []float64) bool { return len(a) == len(b) && sameBits(a, b) }
 
 // hashValues returns a hash of v, good enough to find equal columns by, and
-// whether all values have the same bits.
+// whether all values have the same bits. Every other value goes into a lane of
+// its own, as a value has to wait for the one before it.
 func hashValues(v []float64) (hash uint64, constant bool) {
 	const prime = 0x9e3779b97f4a7c15
 	first := math.Float64bits(v[0])
-	h := uint64(len(v))
+	even, odd := uint64(len(v)), uint64(prime)
 	var differ uint64
-	for _, f := range v {
-		b := math.Float64bits(f)
-		differ |= b ^ first
-		h = (bits.RotateLeft64(h, 23) ^ b) * prime
+	for ; len(v) >= 2; v = v[2:] {
+		a, b := math.Float64bits(v[0]), math.Float64bits(v[1])
+		differ |= a ^ first | b ^ first
+		even = (bits.RotateLeft64(even, 23) ^ a) * prime
+		odd = (bits.RotateLeft64(odd, 29) ^ b) * prime
 	}
+	if len(v) > 0 {
+		a := math.Float64bits(v[0])
+		differ |= a ^ first
+		even = (bits.RotateLeft64(even, 23) ^ a) * prime
+	}
+	h := (bits.RotateLeft64(even, 31) ^ odd) * prime
 	return h ^ h>>32, differ == 0
 }

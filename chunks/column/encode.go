@@ -47,8 +47,9 @@ type Encoder struct {
 	dict             dictionary
 
 	r      [SamplesMax]int64  // residuals
-	u      [SamplesMax]uint64 // the stream being written
+	u      [SamplesMax]uint64 // the stream being looked at or written
 	tok    [SamplesMax]byte   // its tokens
+	blocks [SamplesMax / blockSize]packing
 	gaps   [SamplesMax]uint64 // of a sparse stream
 	values [SamplesMax]uint64
 

@@ -7,6 +7,22 @@ type lengths [65]int32
 
 func (h *lengths) add(u uint64) { h[bits.Len64(u)]++ }
 
+// addAll adds all values. Neighbours mostly have the same length, and a second
+// count of one has to wait for the first: so they are counted apart.
+func (h *lengths) addAll(u []uint64) {
+	var odd lengths
+	for ; len(u) >= 2; u = u[2:] {
+		h[bits.Len64(u[0])]++
+		odd[bits.Len64(u[1])]++
+	}
+	for _, v := range u {
+		h.add(v)
+	}
+	for length, count := range odd {
+		h[length] += count
+	}
+}
+
 // longest returns the greatest length that occurs.
 func (h *lengths) longest() int {
 	for w := 64; w > 0; w-- {

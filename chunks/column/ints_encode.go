@@ -154,8 +154,10 @@ func (e *Encoder) planPredictor(x []int64, predictor int, plain bool) intsPlan {
 	if !plain {
 		offset, signed = divisors(r)
 	}
+	u := e.u[:len(r)]
+	offsets(u, r, low, offset)
 	h := lengths{0: int32(free)}
-	countOffsets(&h, r, low, offset)
+	h.addAll(u)
 	p.base, p.divisor, p.coprime = low, offset, offset == 1 && low != high
 	p.settle(x)
 	p.bits = e.estimate(&h, len(x)) + intsHeaderBits(&p)
@@ -165,8 +167,9 @@ func (e *Encoder) planPredictor(x []int64, predictor int, plain bool) intsPlan {
 	z := p
 	z.zigzag, z.base, z.divisor = true, 0, signed
 	z.settle(x)
+	zigzags(u, r, signed)
 	h = lengths{0: int32(free)}
-	countZigzag(&h, r, signed)
+	h.addAll(u)
 	z.bits = e.estimate(&h, len(x)) + intsHeaderBits(&z)
 	if z.bits < p.bits {
 		return z
@@ -244,41 +247,51 @@ func difference(a, b int64) uint64 {
 	return uint64(a) - uint64(b)
 }
 
+// gcd is quick where a, what divided all before, is a power of two or divides b.
 func gcd(a, b uint64) uint64 {
-	for b != 0 {
+	if a != 0 && a&(a-1) == 0 {
+		return (a | b) & -(a | b)
+	}
+	for a, b = b, a; b != 0; {
 		a, b = b, a%b
 	}
 	return a
 }
 
-func countOffsets(h *lengths, r []int64, base int64, divisor uint64) {
-	if divisor == 1 {
-		for _, v := range r {
-			h.add(uint64(v - base))
+// offsets fills u with what the residuals are above base, divided. Most divisors
+// are powers of two, and 1 most of all.
+func offsets(u []uint64, r []int64, base int64, divisor uint64) {
+	u = u[:len(r)]
+	if divisor&(divisor-1) != 0 {
+		for i, v := range r {
+			u[i] = uint64(v-base) / divisor
 		}
 		return
 	}
-	for _, v := range r {
-		h.add(uint64(v-base) / divisor)
+	shift := bits.TrailingZeros64(divisor) & 63
+	for i, v := range r {
+		u[i] = uint64(v-base) >> shift
 	}
 }
 
-func countZigzag(h *lengths, r []int64, divisor uint64) {
-	for _, v := range r {
-		h.add(dividedZigzag(v, divisor))
+// zigzags fills u with zigzag(v/divisor) for each residual v, of whose magnitude
+// it is a divisor.
+func zigzags(u []uint64, r []int64, divisor uint64) {
+	u = u[:len(r)]
+	if divisor&(divisor-1) != 0 {
+		for i, v := range r {
+			q := int64(difference(v, 0) / divisor)
+			if v < 0 {
+				q = -q
+			}
+			u[i] = zigzag(q)
+		}
+		return
 	}
-}
-
-// dividedZigzag returns zigzag(v/divisor) for a divisor of v's magnitude.
-func dividedZigzag(v int64, divisor uint64) uint64 {
-	if divisor == 1 {
-		return zigzag(v)
+	shift := bits.TrailingZeros64(divisor) & 63
+	for i, v := range r {
+		u[i] = zigzag(v >> shift)
 	}
-	q := int64(difference(v, 0) / divisor)
-	if v < 0 {
-		q = -q
-	}
-	return zigzag(q)
 }
 
 // appendInts appends x as planned.
@@ -287,12 +300,10 @@ func (e *Encoder) appendInts(dst []byte, x []int64, p *intsPlan) []byte {
 	r, _ := e.residuals(x, p.predictor)
 	free := len(x) - len(r)
 	clear(u[:free])
-	for i, v := range r {
-		if p.zigzag {
-			u[free+i] = dividedZigzag(v, p.divisor)
-		} else {
-			u[free+i] = uint64(v-p.base) / p.divisor
-		}
+	if p.zigzag {
+		zigzags(u[free:], r, p.divisor)
+	} else {
+		offsets(u[free:], r, p.base, p.divisor)
 	}
 	at := len(dst)
 	head := byte(p.predictor)

@@ -234,3 +234,28 @@ func TestStartsAreCheap(t *testing.T) {
 		}
 	}
 }
+
+// TestGCD compares with Euclid's algorithm.
+func TestGCD(t *testing.T) {
+	r := newRand(3, 4)
+	for range 10_000 {
+		a, b := r.Uint64()>>r.IntN(64)<<r.IntN(40), r.Uint64()>>r.IntN(64)<<r.IntN(40)
+		switch r.IntN(8) {
+		case 0:
+			a = 1 << r.IntN(64)
+		case 1:
+			a = 0
+		case 2:
+			b = 0
+		case 3:
+			b = a * uint64(r.IntN(9))
+		}
+		x, y := a, b
+		for y != 0 {
+			x, y = y, x%y
+		}
+		if got := gcd(a, b); got != x {
+			t.Fatalf("of %d and %d: %d, want %d", a, b, got, x)
+		}
+	}
+}

@@ -57,16 +57,11 @@ func (e *Encoder) appendStream(dst []byte, u []uint64) (out []byte, form byte) {
 // chooses.
 func (e *Encoder) appendStreamDense(dst []byte, u []uint64) (out []byte, form byte) {
 	n := len(u)
-	var any uint64
-	for _, v := range u {
-		any |= v
-	}
-	if any == 0 {
+	var counts [256]uint16
+	packed, extra := e.look(u, &counts)
+	if int(counts[0]) == n {
 		return dst, streamZero
 	}
-	packed := packedSize(u)
-	var counts [256]uint16
-	extra := e.tokenize(u, &counts)
 	size, kinds := entropySize(&counts, n)
 	switch {
 	case kinds == 1 && 1+extra < packed:
@@ -84,19 +79,37 @@ func (e *Encoder) appendStreamDense(dst []byte, u []uint64) (out []byte, form by
 		dst = append(dst, e.tok[:n]...)
 		return appendExtra(dst, u, e.tok[:n]), streamRaw
 	}
-	return appendPacked(dst, u), streamPacked
+	for i := 0; len(u) > 0; i++ {
+		block := u[:min(len(u), blockSize)]
+		dst = appendBlock(dst, block, e.blocks[i])
+		u = u[len(block):]
+	}
+	return dst, streamPacked
 }
 
-// tokenize fills e.tok with the tokens of u, counts them, and returns how many
-// bytes their extra bits take.
-func (e *Encoder) tokenize(u []uint64, counts *[256]uint16) (extra int) {
-	for i, v := range u {
-		t := tokenOf(v)
-		e.tok[i] = t
-		counts[t]++
-		extra += int(tokens.extra[t])
+// look fills e.tok with the tokens of u and counts them, and e.blocks with how
+// its blocks are packed. It returns how many bytes the extra bits of the tokens
+// take, and how many a packed stream.
+func (e *Encoder) look(u []uint64, counts *[256]uint16) (packed, extra int) {
+	tok := e.tok[:len(u)]
+	for i := 0; len(u) > 0; i++ {
+		n := min(len(u), blockSize)
+		var h lengths
+		for k, v := range u[:n] {
+			length := bits.Len64(v)
+			h[length]++
+			t := tokenOf(v, length)
+			tok[k] = t
+			counts[t]++
+		}
+		for length, count := range h[5:] {
+			extra += int(count) * (length + 2)
+		}
+		e.blocks[i] = h.packing(n)
+		packed += e.blocks[i].size(n)
+		u, tok = u[n:], tok[n:]
 	}
-	return (extra + 7) / 8
+	return packed, (extra + 7) / 8
 }
 
 // entropySize returns about how many bytes n tokens take Huffman coded, with
@@ -170,35 +183,42 @@ func packedSize(u []uint64) int {
 	for len(u) > 0 {
 		n := min(len(u), blockSize)
 		var h lengths
-		for _, v := range u[:n] {
-			h.add(v)
-		}
-		width, patches, bits := h.width(n)
-		size += 1 + (n*width+7)/8
-		if patches > 0 {
-			size += (bits - n*width) / 8
-		}
+		h.addAll(u[:n])
+		size += h.packing(n).size(n)
 		u = u[n:]
 	}
 	return size
 }
 
+// packing is how a block is packed.
+type packing struct{ width, patches, patchBytes int }
+
+func (h *lengths) packing(n int) packing {
+	width, patches, bits := h.width(n)
+	p := packing{width, patches, 0}
+	if patches > 0 {
+		p.patchBytes = (bits - n*width) / 8
+	}
+	return p
+}
+
+// size returns the size of the block, of n values.
+func (p packing) size(n int) int { return 1 + (n*p.width+7)/8 + p.patchBytes }
+
 // appendPacked appends u as a packed stream.
 func appendPacked(dst []byte, u []uint64) []byte {
 	for len(u) > 0 {
 		n := min(len(u), blockSize)
-		dst = appendBlock(dst, u[:n])
+		var h lengths
+		h.addAll(u[:n])
+		dst = appendBlock(dst, u[:n], h.packing(n))
 		u = u[n:]
 	}
 	return dst
 }
 
-func appendBlock(dst []byte, u []uint64) []byte {
-	var h lengths
-	for _, v := range u {
-		h.add(v)
-	}
-	width, patches, _ := h.width(len(u))
+func appendBlock(dst []byte, u []uint64, p packing) []byte {
+	width, patches := p.width, p.patches
 	if patches > 0 {
 		dst = append(dst, byte(width)|widthPatch, byte(patches))
 	} else {

@@ -2,6 +2,7 @@ package column
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 	"testing"
 )
@@ -81,7 +82,7 @@ func TestTokens(t *testing.T) {
 	}
 	tok := make([]byte, len(values))
 	for i, v := range values {
-		tok[i] = tokenOf(v)
+		tok[i] = tokenOf(v, bits.Len64(v))
 		if base := tokens.base[tok[i]]; v < base || v-base >= 1<<tokens.extra[tok[i]] {
 			t.Fatalf("%d has token %d of %d and %d bits", v, tok[i], base, tokens.extra[tok[i]])
 		}
@@ -150,5 +151,19 @@ func TestStreamForms(t *testing.T) {
 				t.Fatalf("other values came back: %v", c.err)
 			}
 		})
+	}
+}
+
+// TestTokenOf compares tokens with their definition: the values that have one lie
+// between its base and that of the next.
+func TestTokenOf(t *testing.T) {
+	for token := range 256 {
+		least := tokens.base[token]
+		most := least + (1<<tokens.extra[token] - 1)
+		for _, v := range []uint64{least, most, least + (most-least)/3} {
+			if got := tokenOf(v, bits.Len64(v)); int(got) != token {
+				t.Errorf("%d has token %d, want %d", v, got, token)
+			}
+		}
 	}
 }

@@ -180,44 +180,49 @@ type survey struct {
 }
 
 func examine(v []float64) survey {
-	s := survey{same: true, integers: true, numbers: true, sumExact: true}
 	first := math.Float64bits(v[0])
-	var last float64
+	numbers, integers := true, true
+	var differ uint64
+	var stale, resets int
+	var sum int64
 	var magnitude float64
+	var begin float64
+	for _, f := range v {
+		if math.Float64bits(f) != staleBits {
+			begin = f
+			break
+		}
+	}
+	last, least, most := begin, begin, begin
 	for _, f := range v {
 		b := math.Float64bits(f)
-		if b != first {
-			s.same = false
-		}
+		differ |= b ^ first
 		if b == staleBits {
-			s.stale++
+			stale++
 			continue
 		}
 		if b&math.MaxInt64 >= infBits {
-			s.numbers = false
+			numbers = false
 		}
-		if s.Count == 0 {
-			s.First, s.Min, s.Max = f, f, f
-		} else if f < last {
-			s.resets++
+		if f < last {
+			resets++
 		}
 		last = f
-		s.Count++
-		if f < s.Min {
-			s.Min = f
+		if f < least {
+			least = f
 		}
-		if f > s.Max {
-			s.Max = f
+		if f > most {
+			most = f
 		}
-		if s.integers && isInteger(b) {
-			s.sum += int64(f)
-			magnitude += math.Abs(f)
-		} else {
-			s.integers = false
+		if integers {
+			if integers = isInteger(b); integers {
+				sum += int64(f)
+				magnitude += math.Abs(f)
+			}
 		}
 	}
-	s.Last = last
-	s.numbers = s.numbers && s.Count > 0
+	s := survey{same: differ == 0, integers: integers, numbers: numbers && stale < len(v), resets: resets, stale: stale, sum: sum}
+	s.Count, s.First, s.Last, s.Min, s.Max = len(v)-stale, begin, last, least, most
 	// With the magnitudes' sum below 2^53 every partial sum is exact.
 	s.sumExact = s.integers && s.numbers && magnitude <= exactIntMax
 	return s

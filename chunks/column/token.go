@@ -1,9 +1,6 @@
 package column
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 // A token stands for a value's size class: values below 16 are their own
 // token; of greater ones the token tells the bit length and the two bits below
@@ -37,12 +34,20 @@ func newTokenTable() *tokenTable {
 	return t
 }
 
-func tokenOf(v uint64) uint8 {
-	if v < tokenDirect {
-		return uint8(v)
+// tokenSteps tell the token of a value from its length in bits, without a branch:
+// values up to 15 are not shifted, of greater ones the three highest bits remain.
+var tokenSteps = func() (steps [65]struct{ base, shift uint8 }) {
+	for length := 5; length <= 64; length++ {
+		steps[length].base = uint8(tokenDirect + 4*(length-5) - 4)
+		steps[length].shift = uint8(length - 3)
 	}
-	length := bits.Len64(v)
-	return uint8(tokenDirect + 4*(length-5) + int(v>>(length-3)&3))
+	return steps
+}()
+
+// tokenOf returns the token of v, which has so many bits.
+func tokenOf(v uint64, length int) uint8 {
+	step := &tokenSteps[length]
+	return step.base + uint8(v>>(step.shift&63))
 }
 
 // detokenize turns tokens into values, reading the extra bits.

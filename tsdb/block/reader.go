@@ -1,6 +1,7 @@
 package block
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 
@@ -55,42 +56,92 @@ func (r *Reader) rows(prefix []byte, ordinals []uint32, visit func(i int, value 
 	if len(ordinals) == 0 {
 		return nil
 	}
-	lower := keyspace.AppendUint32(prefix[:len(prefix):len(prefix)], ordinals[0])
-	upper := keyspace.PrefixEnd(keyspace.AppendUint32(prefix[:len(prefix):len(prefix)], ordinals[len(ordinals)-1]))
-	it, err := r.store.Scan(lower, upper)
+	w, err := r.walk(prefix, prefix, ordinals)
 	if err != nil {
 		return err
 	}
-	defer it.Close()
-	at := uint32(0)
-	var seek []byte
-	valid := it.SeekGE(lower)
+	defer w.it.Close()
+	return w.rows(prefix, ordinals, visit)
+}
+
+// rowWalk goes through the rows of some ordinals below one prefix or several.
+type rowWalk struct {
+	it    kv.Iterator
+	valid bool
+	begun bool
+	seek  []byte
+}
+
+// walk begins a walk through the rows of the ordinals below the prefixes from first
+// to last.
+func (r *Reader) walk(first, last []byte, ordinals []uint32) (*rowWalk, error) {
+	lower := keyspace.AppendUint32(first[:len(first):len(first)], ordinals[0])
+	upper := keyspace.PrefixEnd(keyspace.AppendUint32(last[:len(last):len(last)], ordinals[len(ordinals)-1]))
+	it, err := r.store.Scan(lower, upper)
+	if err != nil {
+		return nil, err
+	}
+	return &rowWalk{it: it}, nil
+}
+
+// rows visits the rows below prefix, which is above the one before.
+func (w *rowWalk) rows(prefix []byte, ordinals []uint32, visit func(i int, value []byte) error) error {
+	w.begin(prefix, ordinals[0])
 	for i, ordinal := range ordinals {
-		for valid {
-			if at = binary.BigEndian.Uint32(it.Key()[len(prefix):]); at >= ordinal {
-				break
-			}
+		at, ok := w.at(prefix)
+		for ; ok && at < ordinal; at, ok = w.at(prefix) {
 			if ordinal-at > seekGap {
-				seek = keyspace.AppendUint32(append(seek[:0], prefix...), ordinal)
-				valid = it.SeekGE(seek)
+				w.to(prefix, ordinal)
 			} else {
-				valid = it.Next()
+				w.valid = w.it.Next()
 			}
 		}
-		if !valid {
+		if !ok {
 			break
 		}
 		if at == ordinal {
-			value := it.Value()
-			if value == nil && it.Err() != nil {
-				return it.Err()
+			value := w.it.Value()
+			if value == nil && w.it.Err() != nil {
+				return w.it.Err()
 			}
 			if err := visit(i, value); err != nil {
 				return err
 			}
 		}
 	}
-	return it.Err()
+	return w.it.Err()
+}
+
+// begin moves to the first row that is wanted. Where all rows are, it is the one
+// behind the last, and a step is cheaper than a seek.
+func (w *rowWalk) begin(prefix []byte, ordinal uint32) {
+	if w.begun {
+		if w.valid && bytes.Compare(w.it.Key(), prefix) < 0 {
+			w.valid = w.it.Next() // not from the row of a later flush
+		}
+		if at, ok := w.at(prefix); ok && at >= ordinal || !w.valid {
+			return
+		}
+	}
+	w.begun = true
+	w.to(prefix, ordinal)
+}
+
+func (w *rowWalk) to(prefix []byte, ordinal uint32) {
+	w.seek = keyspace.AppendUint32(append(w.seek[:0], prefix...), ordinal)
+	w.valid = w.it.SeekGE(w.seek)
+}
+
+// at returns the ordinal of the row, if that lies below prefix.
+func (w *rowWalk) at(prefix []byte) (ordinal uint32, ok bool) {
+	if !w.valid {
+		return 0, false
+	}
+	key := w.it.Key()
+	if len(key) != len(prefix)+4 || !bytes.HasPrefix(key, prefix) {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(key[len(prefix):]), true
 }
 
 // Labels calls visit with the label set of each ordinal; ordinals must ascend.
@@ -120,6 +171,29 @@ func (r *Reader) Labels(ordinals []uint32, visit func(i int, ls series.Labels) e
 // ordinals must ascend. The row is valid until visit returns.
 func (r *Reader) Chunks(flush uint32, ordinals []uint32, visit func(i int, row []byte) error) error {
 	return r.rows(r.key(familyChunks, flush), ordinals, visit)
+}
+
+// Flushed calls visit with the chunk rows of each ordinal in all flushes, one flush
+// after the other, of which it tells the index; ordinals must ascend. A row is valid
+// until visit returns.
+func (r *Reader) Flushed(ordinals []uint32, visit func(flush, i int, row []byte) error) error {
+	if len(ordinals) == 0 {
+		return nil
+	}
+	prefix := r.key(familyChunks, r.generation.Flushes[0].Flush)
+	w, err := r.walk(prefix, r.key(familyChunks, r.lastFlush), ordinals)
+	if err != nil {
+		return err
+	}
+	defer w.it.Close()
+	for n, flush := range r.generation.Flushes {
+		prefix = keyspace.AppendUint32(prefix[:len(prefix)-4], flush.Flush)
+		err := w.rows(prefix, ordinals, func(i int, row []byte) error { return visit(n, i, row) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Exemplars calls visit with the exemplars in [mint, maxt] of each ordinal that
