@@ -48,6 +48,8 @@ type Work struct {
 	// Samples is how many the steps looked at, windows that overlap counted each
 	// time; Decoded is how many were read.
 	Samples, Decoded int64
+	// Windows is how many were read in place of samples.
+	Windows int64
 	// Held points are in memory, Peak were at most. A point counts for 16 bytes.
 	Held, Peak int64
 	// Bytes and Series are what storage charged.
@@ -160,6 +162,7 @@ func (q *running) work() Work {
 		w.RowsAll += p.RowsAll
 		w.Samples += p.Samples
 		w.Decoded += p.Decoded
+		w.Windows += p.Windows
 		w.Held += p.Held
 		w.Peak = max(w.Peak, p.Peak)
 		w.Busy += p.Busy

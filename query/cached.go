@@ -136,6 +136,11 @@ const stepsMin = 2
 func (k *keptResult) answer(ctx context.Context) (parser.Value, annotations.Annotations, error) {
 	w := &watched{Querier: k.view, ordered: k.plan.Ordered}
 	k.view = w
+	if k.windows != nil {
+		k.windows = watchedWindows{k.windows, w}
+		k.key += " " + k.resolved + k.engine.coarsest(k.request).String()
+		k.plan.Before += k.margin
+	}
 	earliest := k.earliest(w.Querier)
 	if entry := k.cache.Get(k.key); entry != nil {
 		matrix, notes, err := k.extend(ctx, entry, w, earliest)

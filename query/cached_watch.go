@@ -28,15 +28,24 @@ func (w *watched) Select(ctx context.Context, mint, maxt int64, ms []*labels.Mat
 	if err != nil {
 		return nil, err
 	}
-	if w.ordered && !w.dependent.Load() {
-		for i := range s.Len() {
-			if mayMerge(s.Labels(i)) {
-				w.dependent.Store(true)
-				break
-			}
+	w.look(s)
+	return watchedSelection{s, w}, nil
+}
+
+// look looks at the labels of a selection.
+func (w *watched) look(s interface {
+	Len() int
+	Labels(i int) labels.Labels
+}) {
+	if !w.ordered || w.dependent.Load() {
+		return
+	}
+	for i := range s.Len() {
+		if mayMerge(s.Labels(i)) {
+			w.dependent.Store(true)
+			return
 		}
 	}
-	return watchedSelection{s, w}, nil
 }
 
 // mayMerge reports whether labels have metadata besides the name.

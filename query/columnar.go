@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/util/stats"
 
 	"github.com/varve-db/varve/query/exec"
+	"github.com/varve-db/varve/query/plan"
 	"github.com/varve-db/varve/series"
 )
 
@@ -38,13 +39,18 @@ func (e *Engine) columnar(ctx context.Context, from Columnar, r Request, query p
 	}
 	kept := e.results.of(v) // before there is a view
 	preparing := v.timers.GetTimer(stats.QueryPreparationTime).Start()
-	view, err := from.Columns(promql.FindMinMaxTime(statement))
+	err := v.open()
 	preparing.Stop()
 	if err != nil {
 		return nil, err
 	}
+	view := v.view
 	defer view.Close()
-	v.view = view
+	var tree *plan.Tree // of the whole query, for what it says of resolutions
+	if len(v.coverage) > 0 {
+		tree = v.plan(v.unwatched(), "")
+		v.resolved = resolutions(tree)
+	}
 	if r.PerStepStats {
 		v.perStep = make([]int64, v.grid.Count())
 	}
@@ -60,6 +66,9 @@ func (e *Engine) columnar(ctx context.Context, from Columnar, r Request, query p
 		return nil, err
 	}
 	notes.Merge(view.Warnings())
+	if tree != nil {
+		annotateResolutions(&notes, tree)
+	}
 	return &Result{Value: value, Warnings: notes, Stats: query.Stats(), Budget: budget, query: query}, nil
 }
 
@@ -68,6 +77,10 @@ type evaluation struct {
 	engine    *Engine
 	from      Columnar
 	view      exec.Querier
+	windows   exec.Windowed // of view; nil if it has none
+	coverage  []plan.Coverage
+	margin    int64  // by which view begins before the query, milliseconds
+	resolved  string // the widths of the windows that are read
 	request   Request
 	statement *parser.EvalStmt
 	grid      exec.Grid
@@ -114,10 +127,19 @@ func gridOf(s *parser.EvalStmt) exec.Grid {
 	return grid
 }
 
+// newExecution returns the evaluation of a part, which counts for the query.
 func (v *evaluation) newExecution() *exec.Query {
+	q := v.unwatched()
+	v.request.running.watch(q)
+	return q
+}
+
+// unwatched returns an evaluation that counts for nothing.
+func (v *evaluation) unwatched() *exec.Query {
 	e, r, s, budget := v.engine, v.request, v.statement, v.budget
 	q := &exec.Query{
 		From:            v.view,
+		Windows:         exec.Windows{From: v.windows, Coverage: v.coverage, Coarsest: e.coarsest(r)},
 		Lookback:        s.LookbackDelta.Milliseconds(),
 		DelayedNames:    e.options.DelayedNameRemoval,
 		StartTimestamps: e.options.UseStartTimestamps,
@@ -131,7 +153,6 @@ func (v *evaluation) newExecution() *exec.Query {
 	if r.UseStartTimestamps != nil {
 		q.StartTimestamps = *r.UseStartTimestamps
 	}
-	r.running.watch(q)
 	q.Reference = func(ctx context.Context, expr parser.Expr, grid exec.Grid) (promql.Matrix, annotations.Annotations, error) {
 		r := r
 		r.Lookback, r.Query = s.LookbackDelta, partOf(r.Query, expr)

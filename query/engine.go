@@ -80,6 +80,9 @@ type Request struct {
 	Lookback time.Duration
 	// Reference asks for Prometheus's engine in place of the columnar executor.
 	Reference bool
+	// Coarsest bounds the windows that are read in place of samples; the zero value
+	// leaves that to the engine.
+	Coarsest plan.Coarsest
 	// NoCache neither uses nor keeps results for the next time.
 	NoCache bool
 	// PerStepStats asks for statistics of each step, Measure for the costs of each
@@ -148,7 +151,8 @@ func (e *Engine) execute(ctx context.Context, from storage.Queryable, r Request,
 	}
 	defer leave()
 	r.running.admit()
-	if columns, ok := from.(Columnar); ok && !e.options.ReferenceOnly && !r.Reference {
+	columns, ok := from.(Columnar)
+	if ok && !e.options.ReferenceOnly && !r.Reference {
 		r.running.on(executorColumnar)
 		result, err := e.columnar(ctx, columns, r, query, budget)
 		if !errors.Is(err, exec.ErrUnclaimed) {
@@ -162,6 +166,11 @@ func (e *Engine) execute(ctx context.Context, from storage.Queryable, r Request,
 	e.metrics.ran(query.Stats().Samples, budget, answer.Err)
 	if answer.Err != nil {
 		return nil, atPhase(answer.Err, "expression evaluation")
+	}
+	if ok {
+		if err := e.annotateReference(columns, r, query, &answer.Warnings); err != nil {
+			return nil, err
+		}
 	}
 	return &Result{Value: answer.Value, Warnings: answer.Warnings, Stats: query.Stats(), Budget: budget, query: query}, nil
 }

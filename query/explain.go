@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 
-	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
@@ -57,20 +56,21 @@ func (e *Engine) explain(ctx context.Context, from storage.Queryable, r Request,
 	statement := query.Statement().(*parser.EvalStmt)
 	columns, ok := from.(Columnar)
 	v := &evaluation{engine: e, from: columns, request: r, statement: statement, budget: budget, grid: gridOf(statement)}
-	q := v.newExecution()
-	switch why := e.unplanned(ok, r, statement.Expr); {
-	case x.Plan != nil:
-	case why != "":
-		x.Plan = plan.Build(statement.Expr, plan.Grid(v.grid), plan.Options{
-			Lookback: q.Lookback, SubqueryStep: q.SubqueryStep, Whole: why,
-		})
-	default:
-		x.Plan = exec.Plan(q, statement.Expr, v.grid, e.options.Claims)
+	if ok {
+		if err := v.open(); err != nil {
+			return err
+		}
+		defer v.view.Close()
+	}
+	q := v.unwatched()
+	if x.Plan == nil {
+		x.Plan = v.plan(q, e.unplanned(ok, r, statement.Expr))
+		annotateResolutions(&x.Warnings, x.Plan)
 	}
 	if !ok {
 		return nil
 	}
-	if err := x.lookUp(ctx, columns, q, statement); err != nil {
+	if err := x.lookUp(ctx, q); err != nil {
 		return atPhase(err, "expression evaluation")
 	}
 	return nil
@@ -93,24 +93,15 @@ func (e *Engine) unplanned(columns bool, r Request, expr parser.Expr) string {
 }
 
 // lookUp counts the series of all selectors.
-func (x *Explanation) lookUp(ctx context.Context, from Columnar, q *exec.Query, statement *parser.EvalStmt) (err error) {
-	view, err := from.Columns(promql.FindMinMaxTime(statement))
-	if err != nil {
-		return err
-	}
-	defer view.Close()
+func (x *Explanation) lookUp(ctx context.Context, q *exec.Query) (err error) {
 	x.Series = map[*plan.Node]int{}
 	x.Plan.Root.Walk(func(n *plan.Node) bool {
 		if n.Selector == nil || n.Grid.Count() == 0 || err != nil {
 			return err == nil
 		}
-		var set exec.Selection
-		vs := n.Selector.Vector
-		if set, err = view.Select(q.Charge(ctx, vs), n.Selector.Mint, n.Selector.Maxt, vs.LabelMatchers); err == nil {
-			x.Series[n] = set.Len()
-		}
+		x.Series[n], err = q.CountSeries(ctx, n.Selector)
 		return err == nil
 	})
-	x.Warnings.Merge(view.Warnings())
+	x.Warnings.Merge(q.From.Warnings())
 	return err
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/varve-db/varve/query/plan"
 )
 
 // Options tune an Engine. The zero value works; a limit below zero means none.
@@ -14,6 +16,9 @@ type Options struct {
 	Timeout time.Duration
 	// Lookback is how long a sample stands for its series; default 5 minutes.
 	Lookback time.Duration
+	// Coarsest bounds the windows that are read in place of samples; default
+	// plan.Auto.
+	Coarsest plan.Coarsest
 	// SubqueryStep is the step of subqueries that name none; default 1 minute.
 	SubqueryStep time.Duration
 

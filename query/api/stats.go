@@ -83,6 +83,7 @@ func appendWork(dst []byte, w query.Work) []byte {
 	o.int("rows", w.Rows)
 	o.int("samples", w.Samples)
 	o.int("samplesDecoded", w.Decoded)
+	o.int("windowsRead", w.Windows)
 	o.int("bytesRead", w.Bytes)
 	o.int("seriesRead", w.Series)
 	o.int("peakPoints", w.Peak)

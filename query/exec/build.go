@@ -25,9 +25,12 @@ func Build(q *Query, expr parser.Expr, grid Grid, claims func(parser.Expr) bool)
 // package may evaluate; the rest goes to Query.Reference.
 func Plan(q *Query, expr parser.Expr, grid Grid, claims func(parser.Expr) bool) *plan.Tree {
 	return plan.Build(expr, plan.Grid(grid), plan.Options{
-		Lookback:     q.Lookback,
-		SubqueryStep: q.SubqueryStep,
-		DelayedNames: q.DelayedNames,
+		Lookback:        q.Lookback,
+		SubqueryStep:    q.SubqueryStep,
+		Coverage:        q.Windows.Coverage,
+		Coarsest:        q.Windows.Coarsest,
+		StartTimestamps: q.StartTimestamps,
+		DelayedNames:    q.DelayedNames,
 		Refuses: func(expr parser.Expr) string {
 			if claims != nil && !claims(expr) {
 				return "kept from the columnar executor by the engine's options"
@@ -127,7 +130,7 @@ func (b *builder) claimed(n *plan.Node, grid Grid) (Operator, error) {
 		if e.Smoothed {
 			return newSmoothed(b.query, e, grid), nil
 		}
-		return newInstant(b.query, e, grid, takesValue), nil
+		return b.instant(n.Selector, grid, takesValue), nil
 	case *parser.AggregateExpr:
 		if op := b.census(n, grid); op != nil {
 			return op, nil
@@ -160,8 +163,8 @@ func (b *builder) claimed(n *plan.Node, grid Grid) (Operator, error) {
 }
 
 func (b *builder) call(n *plan.Node, e *parser.Call, grid Grid) (Operator, error) {
-	if vs := plan.OfTimestamps(e); vs != nil {
-		return b.timestamps(e, vs, grid), nil
+	if plan.OfTimestamps(e) != nil {
+		return b.timestamps(e, n.Children[0].Selector, grid), nil
 	}
 	args := make([]Operator, len(e.Args))
 	var ranged *plan.Node
@@ -193,21 +196,32 @@ func (b *builder) call(n *plan.Node, e *parser.Call, grid Grid) (Operator, error
 
 // timestamps returns the operator for a function of the timestamps of a selector's
 // samples.
-func (b *builder) timestamps(e *parser.Call, vs *parser.VectorSelector, grid Grid) Operator {
+func (b *builder) timestamps(e *parser.Call, s *plan.Selector, grid Grid) Operator {
 	take := takesTime
 	if e.Func.Name == "start_timestamp" {
 		if take = takesStart; !b.query.StartTimestamps {
 			return nothing{grid}
 		}
 	}
-	return b.query.merged(newInstant(b.query, vs, grid, take), true)
+	return b.query.merged(b.instant(s, grid, take), true)
+}
+
+// instant returns the operator for a selector of instants.
+func (b *builder) instant(s *plan.Selector, grid Grid, take takes) Operator {
+	if len(s.Pieces) > 0 {
+		return b.instantPieces(s, grid, take)
+	}
+	return newInstant(b.query, s.Vector, grid, take)
 }
 
 // overRange returns the operator for a function of a range vector.
 func (b *builder) overRange(c rangeCall, arg *plan.Node) (Operator, error) {
 	switch m := arg.Expr.(type) {
 	case *parser.MatrixSelector:
-		return newOverSelector(b.query, c, m)
+		if len(arg.Selector.Pieces) > 0 {
+			return b.rangePieces(c, arg.Selector, m), nil
+		}
+		return newOverSelector(b.query, c, m), nil
 	case *parser.SubqueryExpr:
 		child, err := b.build(arg.Children[0])
 		if err != nil {

@@ -73,7 +73,7 @@ func (b *builder) census(n *plan.Node, grid Grid) Operator {
 		}
 	}
 	vs, ok := Unwrap(n.Children[0].Expr).(*parser.VectorSelector)
-	if !ok || vs.Smoothed || vs.Anchored {
+	if !ok || n.Children[0].Unwrap().Selector.Pieces != nil || vs.Smoothed || vs.Anchored {
 		return nil
 	}
 	return &counted{query: b.query, expr: e, vs: vs, grid: grid}
@@ -114,7 +114,7 @@ func (c *counted) count(ctx context.Context) (ok bool, err error) {
 	})
 	if ok && err == nil {
 		c.groups = groups
-		c.query.count(c.grid, 0, points)
+		c.query.count(0, points)
 	}
 	return ok, err
 }

@@ -10,6 +10,7 @@ type progress struct {
 	rows    atomic.Int64
 	rowsAll atomic.Int64
 	decoded atomic.Int64
+	windows atomic.Int64
 	busy    atomic.Int64 // nanoseconds
 	inRuns  atomic.Int64 // nanoseconds of the query's own goroutine that busy knows of, waits included
 }
@@ -34,6 +35,8 @@ type Progress struct {
 	// Decoded is how many samples were read, each once per selector; Samples how
 	// many the steps looked at.
 	Decoded, Samples int64
+	// Windows is how many were read in place of samples.
+	Windows int64
 	// Held points are in memory, Peak were at most.
 	Held, Peak int64
 	// Busy is the time of the workers that have ended, without that in which they
@@ -45,7 +48,7 @@ type Progress struct {
 func (q *Query) Progress() Progress {
 	p := &q.progress
 	return Progress{
-		Rows: p.rows.Load(), RowsAll: p.rowsAll.Load(), Decoded: p.decoded.Load(), Samples: q.samples.Load(),
+		Rows: p.rows.Load(), RowsAll: p.rowsAll.Load(), Decoded: p.decoded.Load(), Samples: q.samples.Load(), Windows: p.windows.Load(),
 		Held: q.held.Load(), Peak: q.peak.Load(), Busy: time.Duration(max(p.busy.Load(), 0)),
 	}
 }

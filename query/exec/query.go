@@ -17,6 +17,8 @@ import (
 type Query struct {
 	// From is where selectors read; a Querier over the times of all selectors.
 	From Querier
+	// Windows are what selectors may read in place of samples.
+	Windows Windows
 	// Lookback is how long a sample stands for its series, milliseconds.
 	Lookback int64
 	// DelayedNames removes metric names at the end; StartTimestamps lets counters
@@ -116,7 +118,7 @@ func (r *Row) points() int64 {
 func histogramPoints(bytes int) int64 { return int64(bytes+8) / 16 }
 
 // count counts samples that a step looks at.
-func (q *Query) count(grid Grid, step int, n int64) {
+func (q *Query) count(step int, n int64) {
 	q.samples.Add(n)
 	if q.PerStep != nil && step < len(q.PerStep) {
 		atomic.AddInt64(&q.PerStep[step], n)

@@ -34,10 +34,10 @@ type rangeFunction struct {
 	query *Query
 	call  *parser.Call
 	grid  Grid
+	first int             // the number that step 0 has in the whole grid
 	fast  window.Function // nil if there is none
 
 	rescans bool                   // fast may take as long as all windows are
-	slow    promql.FunctionCall    // Prometheus's own
 	ctx     context.Context        // of the run
 	params  [][]float64            // of the scalar arguments, a value for each step
 	args    []Operator             // of these
@@ -87,7 +87,7 @@ type rangeCall struct {
 // windows of span.
 func newRangeFunction(q *Query, c rangeCall, vs *parser.VectorSelector, span time.Duration) *rangeFunction {
 	call, grid, args := c.Call, c.grid, c.args
-	f := &rangeFunction{query: q, call: call, grid: grid, slow: promql.FunctionCalls[call.Func.Name], span: span.Milliseconds()}
+	f := &rangeFunction{query: q, call: call, grid: grid, span: span.Milliseconds()}
 	f.vs = modifiedSelector(vs, grid)
 	f.seen = slices.Clone(call.Args)
 	for i, arg := range args {
@@ -301,7 +301,7 @@ func (f *rangeFunction) countWindows(b *window.Bounds) {
 		return
 	}
 	for i, from := range b.From {
-		f.query.count(f.grid, i, int64(b.To[i]-from))
+		f.query.count(f.first+i, int64(b.To[i]-from))
 	}
 }
 
@@ -322,6 +322,7 @@ func (f *rangeFunction) slowRow(sc *rangeScratch, i int, s *samples, row *Row) e
 	}
 	sc.hBounds.Set(window.Samples{Times: sc.hTimes}, f.start+f.beyond, f.step, f.span+f.before+f.beyond, n)
 	withStarts, looked := f.usesStarts(), int64(0)
+	slow := promql.FunctionCalls[f.call.Func.Name]
 	sc.helper.StartTimestamps = nil
 	sc.matrix[0].Metric = f.series[i].Labels
 	for step := range n {
@@ -346,10 +347,10 @@ func (f *rangeFunction) slowRow(sc *rangeScratch, i int, s *samples, row *Row) e
 			sc.vectors[k] = append(sc.vectors[k][:0], promql.Sample{F: f.params[k][step]})
 		}
 		sc.helper.Ts = f.grid.At(step)
-		out, notes := f.slow(sc.vectors, sc.matrix, f.seen, &sc.helper)
+		out, notes := slow(sc.vectors, sc.matrix, f.seen, &sc.helper)
 		f.query.note(notes)
 		if f.counted {
-			f.query.count(f.grid, step, int64(to-from)+histogramsSize(s.histograms[hFrom:hTo]))
+			f.query.count(f.first+step, int64(to-from)+histogramsSize(s.histograms[hFrom:hTo]))
 		}
 		if len(out) > 0 {
 			row.Set(step, out[0].F, out[0].H)
@@ -396,7 +397,7 @@ type overSelector struct {
 	selection
 }
 
-func newOverSelector(q *Query, c rangeCall, ms *parser.MatrixSelector) (Operator, error) {
+func newOverSelector(q *Query, c rangeCall, ms *parser.MatrixSelector) *overSelector {
 	vs := ms.VectorSelector.(*parser.VectorSelector)
 	s := &overSelector{
 		rangeFunction: newRangeFunction(q, c, vs, ms.Range),
@@ -410,17 +411,24 @@ func newOverSelector(q *Query, c rangeCall, ms *parser.MatrixSelector) (Operator
 	if vs.Smoothed {
 		s.beyond, s.selection.after = q.Lookback, q.Lookback
 	}
-	return s, nil
+	return s
 }
 
 func (s *overSelector) Grid() Grid { return s.rangeFunction.grid }
 
 func (s *overSelector) Series(ctx context.Context) ([]Series, error) {
+	series, err := s.begin(ctx)
+	return s.output(series), err
+}
+
+// begin returns the series of the selector.
+func (s *overSelector) begin(ctx context.Context) ([]Series, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	series, err := s.open(ctx)
-	return s.output(series), err
+	s.series = series
+	return series, err
 }
 
 func (s *overSelector) Run(ctx context.Context, each Each, sink Sink) error {

@@ -123,8 +123,9 @@ const (
 // instant is a selector of instant vectors.
 type instant struct {
 	selection
-	take takes
-	last perWorker[lastBounds]
+	take  takes
+	first int // the number that step 0 has in the whole grid
+	last  perWorker[lastBounds]
 }
 
 // lastBounds are the positions at which the steps look, for one column of times.
@@ -134,7 +135,7 @@ type lastBounds struct {
 	found int64
 }
 
-func newInstant(q *Query, vs *parser.VectorSelector, grid Grid, take takes) Operator {
+func newInstant(q *Query, vs *parser.VectorSelector, grid Grid, take takes) *instant {
 	return &instant{selection: selection{query: q, vs: vs, grid: grid}, take: take}
 }
 
@@ -142,12 +143,20 @@ func (s *instant) Grid() Grid { return s.grid }
 
 func (s *instant) Series(ctx context.Context) ([]Series, error) {
 	series, err := s.open(ctx)
+	return s.output(series), err
+}
+
+// begin returns the series of the selector.
+func (s *instant) begin(ctx context.Context) ([]Series, error) { return s.open(ctx) }
+
+// output returns the series of the result.
+func (s *instant) output(series []Series) []Series {
 	if s.take != takesValue {
 		for i := range series {
 			series[i] = s.query.withoutName(series[i])
 		}
 	}
-	return series, err
+	return series
 }
 
 // reference is that of the selection. With an @ modifier, the functions of
@@ -204,7 +213,7 @@ func (s *instant) fillWhole(w *Worker, i int, row *Row) error {
 		}
 		row.Floats[step] = v
 		if s.query.PerStep != nil && !IsAbsent(v) {
-			s.query.count(s.grid, step, 1)
+			s.query.count(s.first+step, 1)
 			found--
 		}
 	}
@@ -269,7 +278,7 @@ func (s *instant) fillLast(r LastReader, w *Worker, i int, row *Row) error {
 	case h == nil:
 		row.Floats[0] = v
 	}
-	s.query.count(s.grid, 0, points)
+	s.query.count(s.first, points)
 	return nil
 }
 
@@ -343,14 +352,14 @@ func (s *instant) fillMixed(w *Worker, c *chunks.Columns, row *Row) error {
 			}
 			if s.take == takesValue {
 				row.Set(i, 0, decoded)
-				s.query.count(s.grid, i, histogramPoints(decoded.Size()))
+				s.query.count(s.first+i, histogramPoints(decoded.Size()))
 			} else {
 				v := float64(sample.Time) / 1000
 				if s.take == takesStart {
 					v = float64(sample.Start) / 1000
 				}
 				row.Set(i, v, nil)
-				s.query.count(s.grid, i, 1)
+				s.query.count(s.first+i, 1)
 			}
 			continue
 		}
@@ -362,7 +371,7 @@ func (s *instant) fillMixed(w *Worker, c *chunks.Columns, row *Row) error {
 			v = s.other(c, f-1)
 		}
 		row.Set(i, v, nil)
-		s.query.count(s.grid, i, 1)
+		s.query.count(s.first+i, 1)
 	}
 	return nil
 }

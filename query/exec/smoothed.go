@@ -55,7 +55,7 @@ func (s *smoothed) fill(w *Worker, i int, row *Row) error {
 		at := start + int64(k)*step
 		from, to := between(len(clean.Times), func(i int) int64 { return clean.Times[i] }, at-s.query.Lookback, at+s.query.Lookback)
 		hFrom, hTo := between(len(clean.histograms), func(i int) int64 { return clean.histograms[i].T }, at-s.query.Lookback, at+s.query.Lookback)
-		s.query.count(s.grid, k, int64(to-from)+histogramsSize(clean.histograms[hFrom:hTo]))
+		s.query.count(k, int64(to-from)+histogramsSize(clean.histograms[hFrom:hTo]))
 		switch {
 		case from < to && hFrom < hTo:
 			s.query.noteError(annotations.NewMixedFloatsHistogramsWarning(name, s.vs.PositionRange()))

@@ -10,6 +10,12 @@ type Options struct {
 	Lookback int64
 	// SubqueryStep is the step of subqueries of a range (milliseconds) that name none.
 	SubqueryStep func(rangeMillis int64) int64
+	// Coverage is what storage keeps of the times that the query reads, ascending;
+	// what is not in it are samples. Coarsest bounds the windows, to none at zero.
+	Coverage []Coverage
+	Coarsest Coarsest
+	// StartTimestamps says that counters look at them.
+	StartTimestamps bool
 	// DelayedNames says that metric names are removed at the end of a query.
 	DelayedNames bool
 	// Refuses returns why an expression is left to the reference, or nothing.

@@ -84,6 +84,9 @@ type Selector struct {
 	Added []*labels.Matcher
 	// Resolution of the samples that are read.
 	Resolution Resolution
+	// Pieces are the runs of steps that read in different ways, in order; nil if all
+	// read samples.
+	Pieces []Piece
 }
 
 // Applied is a change that a rule made.
@@ -93,7 +96,10 @@ type Applied struct{ Rule, What string }
 type Tree struct {
 	Root    *Node
 	Applied []Applied
-	options Options
+	// Infos say at which resolutions it reads, if not all are samples, Warnings what
+	// of it cannot be had any more.
+	Infos, Warnings []string
+	options         Options
 }
 
 // Walk calls visit for n and all below it, parents first, until it returns false

@@ -25,6 +25,7 @@ type Bounds struct {
 	// Start and Step give the reference times: that of step i is Start + i*Step.
 	Start, Step int64
 	Range       int64
+	Width       int64 // of windows, if samples are: see SetWindows
 	// Step i looks at samples [From[i], To[i]).
 	From, To []int32
 	// Looked is the sum of all windows' lengths.
