@@ -48,7 +48,11 @@ func (r *ColumnReader) decodeColumns(total int) (at int, err error) {
 		s := &r.sources[i]
 		e := &r.entries[s.sealed]
 		end := n + len(e.All)
-		if err := r.cursors[s.reader].Values(values[n:end:end], e); err != nil {
+		from := 0
+		if s.MinTime < r.set.mint { // trim takes off what lies before
+			from = e.UpTo(r.set.mint - 1)
+		}
+		if err := r.cursors[s.reader].ValuesFrom(values[n:end:end], e, from); err != nil {
 			return i, err
 		}
 		started = started || e.HasStarts

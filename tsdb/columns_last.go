@@ -165,7 +165,7 @@ func (r *ColumnReader) lastOfEntry(c *block.SealedCursor, e *block.SealedEntry, 
 		}
 	}
 	r.values = slices.Grow(r.values[:0], len(e.All))[:len(e.All)]
-	if err := c.Values(r.values, e); err != nil {
+	if err := c.ValuesFrom(r.values, e, at); err != nil {
 		return err
 	}
 	n.add(t, math.Float64bits(r.values[at]))

@@ -220,13 +220,19 @@ func (r *CellReader) column(i int) (c cursor, kind byte, at int) {
 }
 
 // Values decodes entry i into dst, which must have room for its samples.
-func (r *CellReader) Values(dst []float64, i int) error {
+func (r *CellReader) Values(dst []float64, i int) error { return r.ValuesFrom(dst, i, 0) }
+
+// ValuesFrom is Values where those before number from are not wanted: they may get
+// any contents, which takes less.
+func (r *CellReader) ValuesFrom(dst []float64, i, from int) error {
 	dst = dst[:r.length(i)]
 	c, kind, at := r.column(i)
 	if kind == kindBucketDiff && c.err == nil {
 		return r.bucket(dst, at)
 	}
+	r.decoder.skip = min(from, len(dst))
 	r.decoder.body(&c, kind, dst)
+	r.decoder.skip = 0
 	c.end()
 	return c.result()
 }

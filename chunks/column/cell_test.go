@@ -168,6 +168,40 @@ func checkFind(t *testing.T, r *CellReader, entries []Entry) {
 	}
 }
 
+// TestValuesFrom leaves out the values before any place: those from there on have
+// the same bits, and what is known of them is the same.
+func TestValuesFrom(t *testing.T) {
+	w := NewCellWriter(NewEncoder(Fast))
+	var reader CellReader
+	for seed := range 20 {
+		r := newRand(seed, 16)
+		entries := cellEntries(r, 30)
+		if err := reader.Open(writeCell(t, w, entries), Limits{}); err != nil {
+			t.Fatal(err)
+		}
+		for i, entry := range entries {
+			n := len(entry.Values)
+			dst := make([]float64, n)
+			if err := reader.Values(dst, i); err != nil {
+				t.Fatal(err)
+			}
+			facts := reader.Facts()
+			for _, from := range []int{0, 1, n / 2, r.IntN(n), n - 1, n} {
+				clear(dst)
+				if err := reader.ValuesFrom(dst, i, from); err != nil {
+					t.Fatal(err)
+				}
+				if from = min(from, n); !sameBits(dst[from:], entry.Values[from:]) {
+					t.Fatalf("seed %d: entry %d of %d values differs from %d on", seed, i, n, from)
+				}
+				if reader.Facts() != facts {
+					t.Fatalf("seed %d: entry %d: %+v, want %+v", seed, i, reader.Facts(), facts)
+				}
+			}
+		}
+	}
+}
+
 func TestCellRefuses(t *testing.T) {
 	w := NewCellWriter(NewEncoder(Fast))
 	if err := w.Add(Entry{Series: 5, Times: Slice{Length: 1}, Values: []float64{1}}); err != nil {

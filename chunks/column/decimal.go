@@ -127,7 +127,8 @@ func (d *Decoder) decimal(c *cursor, head decimal, dst []float64) {
 		case head.exponent == 0:
 			loops = &predictWhole
 		}
-		loops[p.predictor][p.zigzag](dst, d.u[:len(dst)], &p.prediction)
+		from := p.skip(d.u[:d.skip])
+		loops[p.predictor][p.zigzag](dst[from:], d.u[from:len(dst)], &p.prediction)
 	}
 	if head.ulps {
 		d.correct(c, dst)

@@ -122,6 +122,48 @@ func (p *ints) residual(u uint64) int64 {
 	return p.base + int64(u)
 }
 
+// skip makes the integers begin behind the residuals u, where that takes no more
+// than to add these up, and returns how many it has left out.
+func (p *ints) skip(u []uint64) int {
+	switch p.predictor {
+	case predictNone:
+		return len(u)
+	case predictDelta:
+		if p.zigzag == 1 {
+			p.first += sumZigzag(u)
+		} else {
+			p.first += int64(sumOf(u)) + int64(len(u))*p.base
+		}
+		return len(u)
+	default:
+		return 0
+	}
+}
+
+// sumOf adds up u modulo 2^64, four at a time: a single sum would wait for itself.
+func sumOf(u []uint64) uint64 {
+	var a, b, c, d uint64
+	for ; len(u) >= 4; u = u[4:] {
+		a, b, c, d = a+u[0], b+u[1], c+u[2], d+u[3]
+	}
+	for _, v := range u {
+		a += v
+	}
+	return a + b + c + d
+}
+
+// sumZigzag is sumOf for zigzag numbers.
+func sumZigzag(u []uint64) int64 {
+	var a, b int64
+	for ; len(u) >= 2; u = u[2:] {
+		a, b = a+unzigzag(u[0]), b+unzigzag(u[1])
+	}
+	for _, v := range u {
+		a += unzigzag(v)
+	}
+	return a + b
+}
+
 // ints decodes the integers of p into dst.
 func (s *streams) ints(dst []int64, p *ints) {
 	if p.steps() {

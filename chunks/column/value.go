@@ -29,6 +29,7 @@ type Decoder struct {
 	x     [SamplesMax]int64
 	plain bool // the values decoded last are constant or decimals without exceptions or corrections
 	flags byte // of their column
+	skip  int  // how many values are not wanted at the beginning
 }
 
 // Facts is what is known of values without a look at them.

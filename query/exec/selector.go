@@ -133,6 +133,7 @@ type lastBounds struct {
 	times []int64
 	at    []int32 // of the newest sample at or before the step, -1 if it is too old
 	found int64
+	shape window.Newest // of at; none if that is not regular
 }
 
 func newInstant(q *Query, vs *parser.VectorSelector, grid Grid, take takes) *instant {
@@ -298,6 +299,12 @@ func (s *instant) other(c *chunks.Columns, at int) float64 {
 func (s *instant) locate(b *lastBounds, c window.Samples) {
 	start, step := s.reference()
 	n := s.grid.Count()
+	shape, regular := c.Newest(start, step, s.query.Lookback, n)
+	if regular && shape == b.shape {
+		b.times = c.Times
+		return
+	}
+	b.shape = shape
 	if cap(b.at) < n {
 		b.at = make([]int32, n)
 	}

@@ -237,8 +237,12 @@ func (c *SealedCursor) addCell() error {
 }
 
 // Values decodes the floats of an entry into dst, which is as long.
-func (c *SealedCursor) Values(dst []float64, e *SealedEntry) error {
-	return c.scratch.enter(c.cells[e.cell]).Values(dst, int(e.entry))
+func (c *SealedCursor) Values(dst []float64, e *SealedEntry) error { return c.ValuesFrom(dst, e, 0) }
+
+// ValuesFrom is Values where those before number from are not wanted, and get any
+// contents.
+func (c *SealedCursor) ValuesFrom(dst []float64, e *SealedEntry, from int) error {
+	return c.scratch.enter(c.cells[e.cell]).ValuesFrom(dst, int(e.entry), from)
 }
 
 // Facts returns what is known of the values decoded last.

@@ -63,6 +63,33 @@ func (b *Bounds) setSteady(s Samples, n int) bool {
 	return true
 }
 
+// Newest decides where the steps of a grid find their newest samples, among samples
+// of the same distance that are a part of the steps': where it is equal, they find
+// them at the same positions.
+type Newest struct {
+	samples, steps int
+	at, stride     int64 // behind that of step 0, and how far the next step's lies
+	alive          int64 // the steps for which the last sample is not too old
+}
+
+// Newest returns where n steps find their newest samples, of which none is older
+// than lookback. It returns false if the positions are not that regular.
+func (s *Samples) Newest(start, step, lookback int64, n int) (Newest, bool) {
+	if step <= 0 || !s.keepsRhythm(start, step, lookback, n) || step%s.Every != 0 {
+		return Newest{}, false
+	}
+	at, age := floorDivided(start-s.First, s.Every)
+	if age >= lookback {
+		return Newest{}, false
+	}
+	last := s.Time(len(s.Times) - 1)
+	alive, _ := floorDivided(last+lookback-start-1, step)
+	return Newest{
+		samples: len(s.Times), steps: n, at: at + 1, stride: step / s.Every,
+		alive: max(0, min(alive+1, int64(n))),
+	}, true
+}
+
 // alike returns the steps whose windows no end of the samples cuts.
 func (s steadyShape) alike() (from, to int) {
 	if s.stride == 0 {
