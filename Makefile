@@ -5,6 +5,7 @@
 #   make check     formatting, vet, house style, modules
 #   make test      every test, with the race detector if there is a C compiler
 #   make e2e       the built binary against real senders, one minute
+#   make clients   the client libraries of the protocols against the built binary
 #   make soak      long: end to end with kills, power losses, fuzzing
 #   make fuzz      every fuzz target for FUZZTIME
 #   make fuzz-columns  ten million fuzzed columns, encoded and decoded
@@ -45,7 +46,7 @@ CAPTURES  := $(CURDIR)/testdata/captures
 QUERYFLAGS ?=
 PEERFLAGS ?= --captures $(CAPTURES)/node_1s.tsd.zst,$(CAPTURES)/goapp_1s.tsd.zst
 
-.PHONY: run build check test e2e soak fuzz fuzz-columns fuzz-promql bench bench-peers bench-queries web web-browser clean
+.PHONY: run build check test e2e clients soak fuzz fuzz-columns fuzz-promql bench bench-peers bench-queries web web-browser clean
 
 run:
 	$(STATIC) go run -ldflags '$(LDFLAGS)' ./cmd/varve serve
@@ -69,6 +70,10 @@ test:
 
 e2e: build
 	VARVE_BINARY=$(CURDIR)/$(BINARY) $(TEST) go test $(RACE) -tags e2e -count=1 -timeout 10m ./e2e/...
+
+# A module of its own: the product does not depend on its clients.
+clients: build
+	cd e2e/clients && VARVE_BINARY=$(CURDIR)/$(BINARY) $(STATIC) go test -count=1 ./...
 
 soak: build
 	VARVE_BINARY=$(CURDIR)/$(BINARY) VARVE_SOAK=$(SOAKTIME) $(STATIC) go test -tags e2e -count=1 -timeout 24h -v ./e2e/...
