@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,8 +15,16 @@ import (
 type Store interface {
 	// Partitions lists what there is, in any order.
 	Partitions() ([]Partition, error)
-	// DropBefore forgets every partition that ends at t or before, durably.
+	// Drop forgets the partitions, durably.
+	Drop(ctx context.Context, parts []Partition) error
+	// DropBefore forgets every partition that ends at t or before, durably, and sees
+	// to it that none comes again.
 	DropBefore(ctx context.Context, t int64) error
+	// Believe says what time it is for whatever removes samples for their age.
+	Believe(now time.Time)
+	// Erase removes the series that have expired from one partition that others are
+	// still kept in; false: from none.
+	Erase(ctx context.Context) (bool, error)
 }
 
 // Options tune a Job. The zero value works.
@@ -41,9 +50,11 @@ type Job struct {
 	metrics metrics
 	clock   believedClock
 	warned  bool
+	held    bool // the size is above its bound, and KeepMin keeps what there is
 
 	mu     sync.Mutex
 	policy Policy
+	time   time.Time // that was believed last
 }
 
 // New returns a job over store.
@@ -100,6 +111,13 @@ func (j *Job) Run(ctx context.Context) error {
 			j.metrics.failures.Inc()
 			j.log.Error("retention step failed", "err", err)
 		}
+		// One partition at a time: a rewrite is work, and what has expired is not read.
+		if erased, err := j.store.Erase(ctx); err != nil && ctx.Err() == nil {
+			j.metrics.failures.Inc()
+			j.log.Error("partition not rewritten without what has expired", "err", err)
+		} else if erased {
+			j.metrics.erased.Inc()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -116,26 +134,77 @@ func (j *Job) Step(ctx context.Context, now time.Time) error {
 	}
 	believed := j.clock.read(now, j.elapsed(), newestEnd(parts))
 	j.noteClock(now, believed)
-	byAge, bySize := expired(parts, j.currentPolicy(), believed)
+	j.mu.Lock()
+	j.time = believed
+	j.mu.Unlock()
+	j.store.Believe(believed)
+	policy := j.currentPolicy()
+	byAge, bySize, held := expired(parts, policy, believed)
 	j.metrics.bytes.Set(float64(totalBytes(parts)))
-	if err := j.drop(ctx, byAge, "age", j.metrics.droppedByAge); err != nil {
+	j.noteHeld(held, policy.KeepMin)
+	if err := j.dropByAge(ctx, byAge, policy, believed); err != nil {
 		return err
 	}
-	return j.drop(ctx, bySize, "size", j.metrics.droppedBySize)
-}
-
-func (j *Job) drop(ctx context.Context, parts []Partition, reason string, count prometheus.Counter) error {
-	if len(parts) == 0 {
+	if len(bySize) == 0 {
 		return nil
 	}
-	last := parts[len(parts)-1] // they are sorted by end
+	last := bySize[len(bySize)-1] // they are sorted by end
 	if err := j.store.DropBefore(ctx, last.End); err != nil {
 		return fmt.Errorf("drop partitions before %s: %w", formatTime(last.End), err)
 	}
+	j.noteDropped(bySize, "size", j.metrics.droppedBySize)
+	return nil
+}
+
+// dropByAge drops expired partitions, which are sorted by end. What is older than
+// anything is kept goes together: then nothing of that time comes again.
+func (j *Job) dropByAge(ctx context.Context, expired []Partition, policy Policy, now time.Time) error {
+	n := 0
+	if longest := policy.longestOfAll(); longest > 0 {
+		for n < len(expired) && expired[n].End <= now.Add(-longest).UnixMilli() {
+			n++
+		}
+	}
+	if n > 0 {
+		if err := j.store.DropBefore(ctx, expired[n-1].End); err != nil {
+			return fmt.Errorf("drop partitions before %s: %w", formatTime(expired[n-1].End), err)
+		}
+	}
+	if n < len(expired) {
+		if err := j.store.Drop(ctx, expired[n:]); err != nil {
+			return fmt.Errorf("drop %d partitions: %w", len(expired)-n, err)
+		}
+	}
+	if len(expired) > 0 {
+		j.noteDropped(expired, "age", j.metrics.droppedByAge)
+	}
+	return nil
+}
+
+func (j *Job) noteDropped(parts []Partition, reason string, count prometheus.Counter) {
 	count.Add(float64(len(parts)))
 	j.log.Info("partitions dropped", "reason", reason, "partitions", len(parts), "bytes", totalBytes(parts),
-		"start", formatTime(parts[0].Start), "end", formatTime(last.End))
-	return nil
+		"start", formatTime(parts[0].Start), "end", formatTime(parts[len(parts)-1].End))
+}
+
+// noteHeld counts the steps at which partitions stay though they take too much space,
+// and tells of the first one.
+func (j *Job) noteHeld(bytes uint64, keepMin time.Duration) {
+	j.metrics.heldBytes.Set(float64(bytes))
+	if bytes > 0 {
+		j.metrics.held.Inc()
+	}
+	if bytes > 0 && !j.held {
+		j.log.Warn("partitions take more space than they may, and none is old enough to go", "bytes_above", bytes, "keep_min", keepMin)
+	}
+	j.held = bytes > 0
+}
+
+// Believed returns the time that the last step acted upon; zero before the first one.
+func (j *Job) Believed() time.Time {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.time
 }
 
 // noteClock tells once when the wall clock is not believed, and once when it
@@ -153,14 +222,26 @@ func (j *Job) noteClock(wall, believed time.Time) {
 	j.warned = ahead > 0
 }
 
+// gapMax is how far a window may lie after all others and still tell when samples came
+// last: one that is alone so far ahead was more likely written with a wrong time.
+const gapMax = 7 * 24 * time.Hour
+
+// newestEnd returns when the last samples came, as far as windows tell.
 func newestEnd(parts []Partition) time.Time {
-	var newest time.Time
+	var ends []int64
 	for _, p := range parts {
-		if end := time.UnixMilli(p.End); newest.IsZero() || end.After(newest) {
-			newest = end
-		}
+		ends = append(ends, p.End)
 	}
-	return newest
+	slices.Sort(ends)
+	ends = slices.Compact(ends)
+	n := len(ends) - 1
+	for n > 0 && ends[n]-ends[n-1] > gapMax.Milliseconds() {
+		n--
+	}
+	if n < 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ends[n])
 }
 
 func totalBytes(parts []Partition) uint64 {

@@ -16,10 +16,14 @@ import (
 
 // fakeStore holds partitions and applies DropBefore as its contract says.
 type fakeStore struct {
-	parts   []Partition
-	calls   []int64
-	err     error
-	listErr error
+	parts  []Partition
+	calls  []int64
+	drops  []Partition
+	erases int
+
+	believed time.Time
+	err      error
+	listErr  error
 }
 
 func (s *fakeStore) Partitions() ([]Partition, error) {
@@ -36,6 +40,22 @@ func (s *fakeStore) DropBefore(_ context.Context, t int64) error {
 	}
 	s.parts = slices.DeleteFunc(s.parts, func(p Partition) bool { return p.End <= t })
 	return nil
+}
+
+func (s *fakeStore) Drop(_ context.Context, parts []Partition) error {
+	s.drops = append(s.drops, parts...)
+	if s.err != nil {
+		return s.err
+	}
+	s.parts = slices.DeleteFunc(s.parts, func(p Partition) bool { return slices.Contains(parts, p) })
+	return nil
+}
+
+func (s *fakeStore) Believe(now time.Time) { s.believed = now }
+
+func (s *fakeStore) Erase(context.Context) (bool, error) {
+	s.erases++
+	return s.erases == 1, s.err
 }
 
 // world is a store with a wall clock and a monotonic clock.
@@ -268,8 +288,8 @@ func TestRunStepsAndStops(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if len(w.parts) != 5 {
-		t.Errorf("Run made no step: %d partitions", len(w.parts))
+	if len(w.parts) != 5 || w.erases != 1 {
+		t.Errorf("Run made no step: %d partitions, %d rewrites", len(w.parts), w.erases)
 	}
 }
 

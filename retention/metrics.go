@@ -6,6 +6,9 @@ type metrics struct {
 	droppedByAge  prometheus.Counter
 	droppedBySize prometheus.Counter
 	failures      prometheus.Counter
+	erased        prometheus.Counter
+	held          prometheus.Counter
+	heldBytes     prometheus.Gauge
 	bytes         prometheus.Gauge
 	clockAhead    prometheus.Gauge
 }
@@ -20,6 +23,15 @@ func newMetrics(r prometheus.Registerer) metrics {
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "varve_retention_failed_steps_total", Help: "Retention steps that failed; each is tried again.",
 		}),
+		erased: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "varve_retention_rewritten_partitions_total", Help: "Partitions rewritten without the series that had expired.",
+		}),
+		held: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "varve_retention_held_steps_total", Help: "Retention steps at which retention.min-time kept partitions that retention.size would have dropped.",
+		}),
+		heldBytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "varve_retention_held_bytes", Help: "Space above retention.size that retention.min-time keeps.",
+		}),
 		bytes: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "varve_retention_partitions_bytes", Help: "Space that all partitions took when retention last looked.",
 		}),
@@ -28,7 +40,7 @@ func newMetrics(r prometheus.Registerer) metrics {
 		}),
 	}
 	if r != nil {
-		r.MustRegister(dropped, m.failures, m.bytes, m.clockAhead)
+		r.MustRegister(dropped, m.failures, m.erased, m.held, m.heldBytes, m.bytes, m.clockAhead)
 	}
 	return m
 }
