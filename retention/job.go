@@ -222,6 +222,12 @@ func (j *Job) noteClock(wall, believed time.Time) {
 	j.warned = ahead > 0
 }
 
+// BelievedAtStart returns the time that a job which starts now acts upon.
+func BelievedAtStart(parts []Partition, now time.Time) time.Time {
+	var c believedClock
+	return c.read(now, 0, newestEnd(parts))
+}
+
 // gapMax is how far a window may lie after all others and still tell when samples came
 // last: one that is alone so far ahead was more likely written with a wrong time.
 const gapMax = 7 * 24 * time.Hour

@@ -13,8 +13,9 @@ type Partition struct {
 	Resolution Resolution
 	Start, End int64
 	Bytes      uint64 // on disk
-	// Number is what the store calls the tenant.
+	// Number and Level are what the store calls tenant and resolution.
 	Number uint32
+	Level  uint8
 }
 
 // Policy says what to keep. The zero value keeps everything.
@@ -79,6 +80,12 @@ func (p *Policy) longestOfAll() time.Duration {
 func Expired(parts []Partition, policy Policy, now time.Time) []Partition {
 	byAge, bySize, _ := expired(parts, policy, now)
 	return append(byAge, bySize...)
+}
+
+// ExpiredBySize returns only what Expired gives up for its size.
+func ExpiredBySize(parts []Partition, policy Policy, now time.Time) []Partition {
+	_, bySize, _ := expired(parts, policy, now)
+	return bySize
 }
 
 // expired is Expired with the two reasons apart, and with the bytes above BytesMax that

@@ -52,7 +52,8 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 	}
 	stored := appender{db, known}
 	n.registry.MustRegister(tenant.NewCollector(known, db.SeriesByTenant))
-	forget := retention.New(partitions{db}, retention.Options{Policy: policy(c), Now: n.options.Now, Log: n.log, Metrics: n.registry})
+	db.SetLifetimes(lifetimes(policy(c), known))
+	forget := retention.New(partitions{db, known}, retention.Options{Policy: policy(c), Now: n.options.Now, Log: n.log, Metrics: n.registry})
 	// The clock is judged by what is stored before anything new comes.
 	if err := forget.Step(ctx, n.options.Now()); err != nil {
 		n.log.Error("retention step failed", "err", err)
@@ -72,7 +73,7 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 		cancel: reads.Close,
 		apply: func(c Config) error {
 			known.SetLimits(c.Limits)
-			db.SetRetention(c.Retention.Time)
+			db.SetLifetimes(lifetimes(policy(c), known))
 			forget.SetPolicy(policy(c))
 			return applyScraping(n, c, relabeler, scraper, external)
 		},
@@ -82,6 +83,7 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 			return errors.Join(db.Close(), store.Close())
 		},
 	}
+	p.routes = append(p.routes, (&preview{db: db, known: known, policy: func() retention.Policy { return policy(n.Config()) }, believed: forget.Believed}).route())
 	if c.SelfScrape.Interval > 0 {
 		scrape := newSelfScrape(n, c, stored)
 		p.jobs = append(p.jobs, job{"self-scrape", scrape.run})
@@ -218,24 +220,6 @@ func orNone(n int) int {
 	}
 	return n
 }
-
-func policy(c Config) retention.Policy {
-	return retention.Policy{Keep: c.Retention.Time, BytesMax: c.Retention.Size}
-}
-
-// partitions shows the database to retention.
-type partitions struct{ db *tsdb.DB }
-
-func (p partitions) Partitions() ([]retention.Partition, error) {
-	list, err := p.db.Partitions()
-	var out []retention.Partition
-	for _, q := range list {
-		out = append(out, retention.Partition{Start: q.Start, End: q.End, Bytes: q.Bytes})
-	}
-	return out, err
-}
-
-func (p partitions) DropBefore(ctx context.Context, t int64) error { return p.db.DropBefore(ctx, t) }
 
 func newSelfScrape(n *Node, c Config, to Appender) *selfScrape {
 	return &selfScrape{

@@ -10,6 +10,7 @@ import (
 
 	"github.com/varve-db/varve/ingest/relabel"
 	"github.com/varve-db/varve/ingest/scrape"
+	"github.com/varve-db/varve/retention"
 	"github.com/varve-db/varve/tenant"
 )
 
@@ -48,6 +49,10 @@ type StorageConfig struct {
 type RetentionConfig struct {
 	Time time.Duration
 	Size uint64 // bytes
+	// TimeMin is the age up to which nothing goes for its size.
+	TimeMin time.Duration
+	// Policies stand in the file only; nil: there are none.
+	Policies *retention.Rules
 }
 
 // HTTPConfig is the listener and its limits.
@@ -164,6 +169,13 @@ func (c Config) YAML() string {
 			at = next
 		}
 		at[path[len(path)-1]] = text
+	}
+	if r, ok := root["retention"].(map[string]any); ok && c.Retention.Policies != nil {
+		var list any
+		if err := yaml.Unmarshal([]byte(c.Retention.Policies.YAML("")), &list); err != nil {
+			panic(fmt.Sprintf("what rules write is YAML: %v", err))
+		}
+		r["policies"] = list
 	}
 	text, err := yaml.Marshal(root)
 	if err != nil {

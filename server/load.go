@@ -57,6 +57,9 @@ func Load(from Sources) (Config, error) {
 		if err = c.Scrape.parseSections(c.File, text); err != nil {
 			return Config{}, err
 		}
+		if c.Retention.Policies, err = parsePolicies(c.File, text); err != nil {
+			return Config{}, err
+		}
 		if c.Limits, err = parseLimits(c.File, text); err != nil {
 			return Config{}, err
 		}

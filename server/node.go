@@ -341,7 +341,7 @@ func (n *Node) reloadLocked() error {
 	}
 	merged := n.Config()
 	merged.Scrape.Jobs, merged.Scrape.Relabel = wanted.Scrape.Jobs, wanted.Scrape.Relabel
-	merged.Limits = wanted.Limits
+	merged.Limits, merged.Retention.Policies = wanted.Limits, wanted.Retention.Policies
 	before, after := merged.Values(), wanted.Values()
 	for _, s := range Settings() {
 		switch {

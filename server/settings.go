@@ -64,10 +64,12 @@ func storageSettings() []Setting {
 
 func retentionSettings() []Setting {
 	return []Setting{
-		{Name: "retention.time", Default: "90d", Help: "How long samples are kept; 0 keeps them for ever.",
+		{Name: "retention.time", Default: "90d", Live: true, Help: "How long samples are kept that no policy is about; 0 keeps them for ever.",
 			bind: func(c *Config) field { return durationValue{&c.Retention.Time} }},
 		{Name: "retention.size", Default: "0", Live: true, Help: "Space that all partitions together may take; the oldest are dropped above it. 0 sets no bound.",
 			bind: func(c *Config) field { return sizeValue{&c.Retention.Size} }},
+		{Name: "retention.min-time", Default: "0", Live: true, Help: "Age up to which nothing is dropped for retention.size.",
+			bind: func(c *Config) field { return durationValue{&c.Retention.TimeMin} }},
 	}
 }
 

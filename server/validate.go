@@ -22,9 +22,7 @@ func (c *Config) Validate() error {
 		c.Ingest.validate(),
 		check(c.KV.ValueBytesMax > 0 && c.KV.ValueBytesMax <= 1<<30, "kv.max-value-bytes is %s: use 1B to 1GiB", formatSize(c.KV.ValueBytesMax)),
 		check(c.KV.BatchBytesMax > 0 && c.KV.BatchBytesMax <= 1<<30, "kv.max-batch-bytes is %s: use 1B to 1GiB", formatSize(c.KV.BatchBytesMax)),
-		check(c.Retention.Time == 0 || c.Retention.Time >= c.Storage.PartitionWidth,
-			"retention.time is %s, shorter than one partition (storage.partition-width=%s): keep at least as long, or make partitions narrower",
-			model.Duration(c.Retention.Time), model.Duration(c.Storage.PartitionWidth)),
+		c.Retention.validate(c.Storage.PartitionWidth),
 		check(c.SelfScrape.Interval == 0 || c.SelfScrape.Interval >= time.Second,
 			"self-scrape.interval is %s: use at least 1s, or 0 for none", model.Duration(c.SelfScrape.Interval)),
 	)

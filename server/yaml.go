@@ -69,6 +69,7 @@ func (w *yamlWalk) mapping(prefix string, n *yaml.Node) {
 		case w.isSection(name):
 			w.mapping(name, val)
 		case prefix == "" && slices.Contains(fileSections(), name): // read by parseSections
+		case name == policiesKey: // read by parsePolicies
 		case name == fileSetting:
 			w.fail(key, "%s cannot be set in the file itself", fileSetting)
 		default:

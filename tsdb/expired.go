@@ -42,18 +42,22 @@ func (db *DB) Expired(ctx context.Context, list []Lifetime, now time.Time) ([]Li
 }
 
 // ExpiredIn is Expired for a store that no database has open; what the log holds is
-// left out. It lists the partitions as well.
-func ExpiredIn(ctx context.Context, r kv.Reader, list []Lifetime, now time.Time) ([]LifetimeUse, []Partition, error) {
+// left out.
+func ExpiredIn(ctx context.Context, r kv.Reader, list []Lifetime, now time.Time) ([]LifetimeUse, error) {
 	found, err := block.List(ctx, r, func([]byte, error) {})
 	if err != nil {
-		return nil, nil, fmt.Errorf("list partitions: %w", err)
+		return nil, fmt.Errorf("list partitions: %w", err)
 	}
-	parts, err := describePartitions(r, found.Readable)
+	return expiredOf(ctx, r, found.Readable, list, now)
+}
+
+// PartitionsIn lists the partitions of a store that no database has open.
+func PartitionsIn(ctx context.Context, r kv.Reader) ([]Partition, error) {
+	found, err := block.List(ctx, r, func([]byte, error) {})
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("list partitions: %w", err)
 	}
-	use, err := expiredOf(ctx, r, found.Readable, list, now)
-	return use, parts, err
+	return describePartitions(r, found.Readable)
 }
 
 func expiredOf(ctx context.Context, r kv.Reader, all []block.Generation, list []Lifetime, now time.Time) ([]LifetimeUse, error) {

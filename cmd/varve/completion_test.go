@@ -58,7 +58,7 @@ func TestBashCompletes(t *testing.T) {
 	}
 	script := completionOf(t, "bash")
 	for line, want := range map[string]string{
-		"varve ":                 "serve query bench backup restore import export check health completion version",
+		"varve ":                 "serve query bench backup restore import export check retention health completion version",
 		"varve he":               "health",
 		"varve serve --retent":   "--retention.time= --retention.size=",
 		"varve bench ":           "ingest query",

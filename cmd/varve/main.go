@@ -73,6 +73,8 @@ func (p *program) commands() []command {
 			flags: (&exporter{stderr: out}).set},
 		{name: "check", summary: "verify a data folder that no server uses", run: checkCommand, help: checkHelp,
 			flags: func() *pflag.FlagSet { return checkFlags(&server.Inspection{Out: out}) }},
+		{name: "retention", summary: "tell what retention would remove", run: p.retentionCommand, help: retentionHelp,
+			flags: (&retainer{stdout: out}).set},
 		{name: "health", summary: "exit with 0 if a server is ready, else with 1", run: p.health, help: healthHelp,
 			flags: func() *pflag.FlagSet { return new(asked).set(out) }},
 		{name: "completion", summary: "write a shell's completion of these commands", run: p.completion, help: completionHelp, kinds: shells},
