@@ -37,13 +37,26 @@ export interface Cardinality {
   headStats: { numSeries: number; numLabelPairs: number; chunkCount: number; minTime: number; maxTime: number }
   seriesCountByMetricName: NameValue[]; labelValueCountByLabelName: NameValue[]
   memoryInBytesByLabelName: NameValue[]; seriesCountByLabelValuePair: NameValue[]
-  churn?: { seriesBornByMetricName?: NameValue[]; seriesBornByLabelName?: NameValue[] }
-  [more: string]: unknown
+  churn?: {
+    since: string; seriesCreated: number
+    seriesCreatedByMetricName: NameValue[]; valuesCreatedByLabelName: NameValue[]; seriesCreatedByLabelValuePair: NameValue[]
+  }
 }
+// sums adds up the series of each metric of a text exposition.
+export function sums(text: string): Map<string, number> {
+  const all = new Map<string, number>()
+  for (const line of text.split('\n')) {
+    const name = /^[a-zA-Z_:][\w:]*/.exec(line)?.[0]
+    const value = Number(line.slice(line.lastIndexOf(' ') + 1))
+    if (name && Number.isFinite(value)) all.set(name, (all.get(name) ?? 0) + value)
+  }
+  return all
+}
+
 export interface Block {
   id: string; tenant: number; generation: number; state: string; minTime: number; maxTime: number; resolution?: string
   stats: { numSamples: number; numSeries: number; numExemplars: number; numFlushes: number; chunkBytes: number; numBytes: number }
-  metrics?: { metric?: string; name?: string; series?: number; samples?: number; bytes?: number }[]
+  metrics?: { name: string; numSeries: number; numSamples: number; numBytes: number }[]
 }
 export interface Deletion {
   asked: string; selectors: string[]; minTime: number; maxTime: number; state: string; error?: string
@@ -99,6 +112,13 @@ export async function get<T>(path: string, parameters: Parameters = {}, signal?:
 // post asks with the parameters in the body, which may be long.
 export async function post<T>(path: string, parameters: Parameters, signal?: AbortSignal): Promise<Reply<T>> {
   return read<T>(await fetch(base + path, { method: 'POST', body: form(parameters), signal }))
+}
+
+// metrics are the sums of the node's own metrics, as it exposes them.
+export async function metrics(signal?: AbortSignal): Promise<Reply<Map<string, number>>> {
+  const response = await fetch('./metrics', { signal })
+  if (!response.ok) await read(response)
+  return { data: sums(await response.text()) }
 }
 
 // change asks for something that is answered without content.

@@ -116,11 +116,10 @@ function place(heat: Heatmap, v: number): number {
   return Number.isFinite(upper) && Number.isFinite(lower) ? i - 1 + (v - lower) / (upper - lower) : i - 0.5
 }
 
-function options(p: Props, drawn: Line[], width: number, setCursor: (i: number | null, u: uPlot) => void): uPlot.Options {
+function options(p: Props, drawn: Line[], list: Dot[], width: number, setCursor: (i: number | null, u: uPlot) => void): uPlot.Options {
   const muted = cssColour('--muted')
   const gridColour = cssColour('--line')
   const heat = p.drawing === 'heatmap' ? p.heat : null
-  const list = dots(p.exemplars)
   const bound = (i: number) => (heat && heat.bounds[i] !== undefined ? formatNumber(heat.bounds[i], p.unit) : '')
   return {
     width, height: 320,
@@ -171,7 +170,18 @@ function options(p: Props, drawn: Line[], width: number, setCursor: (i: number |
   }
 }
 
-interface Tip { index: number; x: number; y: number; nearest: number | null; right: boolean }
+interface Tip { index: number; x: number; y: number; nearest: number | null; right: boolean; dot: Dot | null }
+
+// dotAt finds the exemplar under the cursor.
+function dotAt(u: uPlot, list: Dot[], heat: Heatmap | null): Dot | null {
+  const { left = -1, top = -1 } = u.cursor
+  let [found, best]: [Dot | null, number] = [null, 10]
+  for (const d of list) {
+    const far = Math.hypot(u.valToPos(d.time, 'x') - left, u.valToPos(heat ? place(heat, d.value) : d.value, 'y') - top)
+    if (far < best) [found, best] = [d, far]
+  }
+  return found
+}
 
 export function Chart(p: Props) {
   const host = useRef<HTMLDivElement>(null)
@@ -182,6 +192,8 @@ export function Chart(p: Props) {
   const shown = useMemo(() => p.lines.slice(0, linesMax), [p.lines])
   const heat = p.drawing === 'heatmap' && p.heat !== null
   const drawn = useMemo(() => (heat ? [] : p.drawing === 'stacked' ? stack(shown) : shown), [shown, p.drawing, heat])
+
+  const list = useMemo(() => dots(p.exemplars), [p.exemplars])
 
   useEffect(() => {
     const element = host.current!
@@ -199,10 +211,10 @@ export function Chart(p: Props) {
         })
       }
       const x = u.valToPos(p.times[i], 'x') + u.bbox.left / devicePixelRatio
-      setTip(over ? { index: i, x, y: u.cursor.top ?? 0, nearest, right: x > element.clientWidth / 2 } : null)
+      setTip(over ? { index: i, x, y: u.cursor.top ?? 0, nearest, right: x > element.clientWidth / 2, dot: dotAt(u, list, heat ? p.heat : null) } : null)
     }
     const data = [p.times, ...(heat ? [] : drawn.map((l) => l.values))] as uPlot.AlignedData
-    const u = new uPlot(options(p, drawn, element.clientWidth, setCursor), data, element)
+    const u = new uPlot(options(p, drawn, list, element.clientWidth, setCursor), data, element)
     drawn.forEach((line, k) => { if (hidden(line.name)) u.setSeries(k + 1, { show: false }) })
     plot.current = u
     const resized = new ResizeObserver(() => u.setSize({ width: element.clientWidth, height: 320 }))
@@ -219,7 +231,7 @@ export function Chart(p: Props) {
       u.destroy()
       setTip(null)
     }
-  }, [p.times, drawn, p.unit, p.utc, p.dark, heat, p.heat, p.exemplars])
+  }, [p.times, drawn, p.unit, p.utc, p.dark, heat, p.heat, list])
 
   const toggle = (name: string, add: boolean) => {
     let next = new Set(only)
@@ -278,6 +290,7 @@ function Tooltip({ tip, lines, heat, times, unit, utc }: TooltipProps) {
   return (
     <div class="tip" style={tip.right ? { right: `calc(100% - ${tip.x - 14}px)`, top: 12 } : { left: tip.x + 14, top: 12 }}>
       <time>{formatTime(times[tip.index] * 1000, utc)}</time>
+      {tip.dot && <div class="exemplar"><i /><span>{tip.dot.text}</span><b>{formatNumber(tip.dot.value, unit)}</b></div>}
       {rows.map((r) => (
         <div key={r.key} class={r.strong ? 'strong' : ''}>
           <i style={{ background: r.colour }} />

@@ -3,7 +3,7 @@
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from '@codemirror/commands'
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
-import { lintKeymap } from '@codemirror/lint'
+import { lintKeymap, setDiagnostics } from '@codemirror/lint'
 import { Annotation, Compartment, EditorState, Prec } from '@codemirror/state'
 import { EditorView, keymap, placeholder } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
@@ -28,7 +28,7 @@ const given = Annotation.define<boolean>()
 interface Props {
   value: string
   label: string
-  error?: { message: string; at: number | null }
+  error: string // the server's words of the expression that was asked
   onRun(expr: string): void
   onChange(expr: string): void
 }
@@ -40,7 +40,15 @@ const promql = () =>
     maxMetricsMetadata: 10000,
   })
 
-export function Editor({ value, label, onRun, onChange }: Props) {
+// errorAt finds the place, as an offset, that the server names in "1:33: parse error".
+export function errorAt(message: string, text: string): number | null {
+  const found = /\b(\d+):(\d+): parse error/.exec(message)
+  if (!found) return null
+  const before = text.split('\n').slice(0, Number(found[1]) - 1).reduce((n, line) => n + line.length + 1, 0)
+  return Math.min(text.length, before + Number(found[2]) - 1)
+}
+
+export function Editor({ value, label, error, onRun, onChange }: Props) {
   const host = useRef<HTMLDivElement>(null)
   const view = useRef<EditorView | null>(null)
   const calls = useRef({ onRun, onChange })
@@ -77,5 +85,13 @@ export function Editor({ value, label, onRun, onChange }: Props) {
     if (!v || v.hasFocus || v.state.doc.toString() === value) return
     v.dispatch({ changes: { from: 0, to: v.state.doc.length, insert: value }, annotations: given.of(true) })
   }, [value])
+  useEffect(() => {
+    const v = view.current
+    if (!v) return
+    const at = errorAt(error, v.state.doc.toString())
+    const from = at === null ? 0 : Math.max(0, Math.min(at, v.state.doc.length - 1))
+    const message = error.replace(/^.*parse error: /, '')
+    v.dispatch(setDiagnostics(v.state, at === null ? [] : [{ from, to: Math.min(from + 1, v.state.doc.length), severity: 'error', message }]))
+  }, [error])
   return <div class="editor" ref={host} />
 }

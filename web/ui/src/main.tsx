@@ -9,11 +9,12 @@ import { QueryPage } from './query'
 import { formatRoute, pages, useRoute, type Page } from './route'
 import { StatusPage } from './status'
 import { StoragePage } from './storage'
+import { TargetsPage } from './targets'
 import { useTheme, useUTC, type Theme } from './store'
 import './style.css'
 
 const titles: Record<Page, string> = {
-  query: 'Query', explore: 'Explore', cardinality: 'Cardinality', storage: 'Storage', queries: 'Queries', status: 'Status',
+  query: 'Query', explore: 'Explore', cardinality: 'Cardinality', storage: 'Storage', queries: 'Queries', targets: 'Targets', status: 'Status',
 }
 
 function App() {
@@ -58,6 +59,7 @@ function App() {
         {route.page === 'cardinality' && <CardinalityPage />}
         {route.page === 'storage' && <StoragePage />}
         {route.page === 'queries' && <QueriesPage />}
+        {route.page === 'targets' && <TargetsPage route={route} />}
         {route.page === 'status' && <StatusPage />}
       </main>
     </>

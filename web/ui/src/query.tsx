@@ -185,7 +185,7 @@ function PanelView({ index, panel, range, tick, utc, onChange, onRun, onZoom, on
     <section class="card panel" aria-label={`Expression ${index + 1}`}>
       <div class="ask">
         <i class="number" style={{ color: colour(index) }}>{String.fromCharCode(65 + (index % 26))}</i>
-        <Editor value={panel.expr} label={`Expression ${index + 1}`} onChange={(e) => onChange({ ...panel, expr: e })} onRun={() => onRun()} />
+        <Editor value={panel.expr} error={error?.message ?? ''} label={`Expression ${index + 1}`} onChange={(e) => onChange({ ...panel, expr: e })} onRun={() => onRun()} />
         <button type="button" title={favourite ? 'Forget this favourite' : 'Keep as a favourite'} aria-label="Favourite" aria-pressed={favourite} disabled={expr === ''}
           onClick={() => setFavourites(favourite ? favourites.filter((f) => f !== expr) : [expr, ...favourites])}>{favourite ? '★' : '☆'}</button>
         {busy

@@ -2,8 +2,8 @@
 
 import { useEffect, useState } from 'preact/hooks'
 
-export type Page = 'query' | 'explore' | 'cardinality' | 'storage' | 'queries' | 'status'
-export const pages: Page[] = ['query', 'explore', 'cardinality', 'storage', 'queries', 'status']
+export type Page = 'query' | 'explore' | 'cardinality' | 'storage' | 'queries' | 'targets' | 'status'
+export const pages: Page[] = ['query', 'explore', 'cardinality', 'storage', 'queries', 'targets', 'status']
 
 export interface Route { page: Page; parameters: URLSearchParams }
 

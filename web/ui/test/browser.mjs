@@ -35,10 +35,24 @@ async function go(page, hash) {
 const e = encodeURIComponent
 const requests = '#/query?e0=' + e('sum by (route) (rate(varve_server_requests_total[1m]))') + '&from=now-15m'
 const heat = '#/query?e0=' + e('sum by (le) (rate(varve_kv_fsync_seconds_bucket[1m]))') + '&d0=heatmap&u0=seconds&from=now-15m'
+const marked = '#/query?e0=' + e('demo_request_seconds_bucket') + '&x0=1&u0=seconds&from=now-15m'
 const pages = {
   query: requests, heatmap: heat, plan: requests + '&v0=plan', table: '#/query?e0=go_goroutines&v0=table', explore: '#/explore?search=fsync&metric=varve_kv_fsync_seconds_bucket',
-  cardinality: '#/cardinality', storage: '#/storage', queries: '#/queries', status: '#/status',
+  exemplars: marked, cardinality: '#/cardinality', storage: '#/storage', queries: '#/queries', targets: '#/targets', status: '#/status',
 }
+
+// A histogram with exemplars, as a program would expose it.
+const seconds = Math.floor(Date.now() / 1000)
+let exposed = '# TYPE demo_request_seconds histogram\n'
+for (let i = 0; i < 40; i++) {
+  const at = seconds - 15 * (39 - i)
+  exposed += `demo_request_seconds_bucket{le="0.1"} ${3 * i} ${at} # {trace_id="4bf92f3577b34da6${i}"} 0.0${1 + (i % 9)} ${at}\n`
+  exposed += `demo_request_seconds_bucket{le="1"} ${4 * i} ${at} # {trace_id="00f067aa0ba902b7${i}"} 0.${1 + (i % 9)} ${at}\n`
+}
+const imported = await fetch(base + 'api/v1/import/prometheus', {
+  method: 'POST', body: exposed + '# EOF\n', headers: { 'Content-Type': 'application/openmetrics-text; version=1.0.0' },
+})
+check(imported.ok, `the exemplars are refused: ${await imported.text()}`)
 
 // Every page, in both colours: no error, no serious fault of accessibility.
 for (const scheme of ['light', 'dark']) {
@@ -98,6 +112,7 @@ check((await page.locator('.legend button.off').count()) === entries - 1, 'the l
 page.tolerant = true
 await go(page, '#/query?e0=' + e('rate(a['))
 check(await page.locator('.problem').first().isVisible(), 'a mistake is not shown')
+await page.locator('.cm-lintRange-error, .cm-lintPoint-error').first().waitFor()
 page.tolerant = false
 
 // A long query is cancelled.
@@ -114,6 +129,40 @@ const colours = await page.locator('.plot canvas').evaluate((c) => new Set(new U
 check(colours > 12, `the heatmap has ${colours} colours`)
 await go(page, pages.plan)
 await page.locator('.operator').first().waitFor()
+
+// Exemplars are drawn as points, and the cursor tells where one leads.
+const marks = (page) => page.locator('.plot canvas').evaluate((c) => {
+  const [r, g, b] = getComputedStyle(document.documentElement).getPropertyValue('--accent-2').match(/\w\w/g).map((h) => parseInt(h, 16))
+  const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data
+  const found = []
+  for (let i = 0; i < d.length; i += 4) if (d[i] === r && d[i + 1] === g && d[i + 2] === b) found.push([(i / 4) % c.width, Math.floor(i / 4 / c.width)])
+  return { n: found.length, at: found[Math.floor(found.length / 2)] }
+})
+await go(page, marked.replace('&x0=1', ''))
+await page.locator('.legend li').first().waitFor()
+const before = (await marks(page)).n
+await page.getByLabel('exemplars').check()
+await page.waitForFunction(() => location.href.includes('x0=1'))
+await page.waitForLoadState('networkidle')
+await page.waitForTimeout(500)
+const drawn = await marks(page)
+check(drawn.n > before + 200, `exemplars take ${drawn.n - before} pixels`)
+const plot = await page.locator('.plot canvas').boundingBox()
+await page.mouse.move(plot.x + drawn.at[0], plot.y + drawn.at[1])
+check((await page.locator('.tip .exemplar').innerText()).includes('trace_id'), 'the cursor does not tell of the exemplar')
+
+// From a metric that has many series down to its labels.
+await go(page, '#/cardinality')
+await page.locator('.bars button').first().click()
+await page.waitForFunction(() => location.hash.startsWith('#/explore'))
+await page.locator('details summary').first().waitFor()
+
+// Targets, those in trouble alone.
+await go(page, '#/targets')
+await page.locator('tbody tr').first().waitFor()
+check((await page.locator('.state.down').count()) === 1, 'the target that is not there is not down')
+await page.getByLabel('Health').selectOption('up')
+check((await page.locator('.state.down').count()) === 0 && (await page.locator('.state.up').count()) === 1, 'the choice of a health changes nothing')
 
 // Sealing from the storage page.
 await go(page, '#/storage')

@@ -1,12 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import type { Block, Series } from '../src/api'
+import { sums, type Block, type Series, type Target } from '../src/api'
 import { bytesByMetric } from '../src/cardinality'
 import { classicHeatmap, grid, lines, matches, nativeHeatmap, stack } from '../src/data'
+import { errorAt } from '../src/editor'
 import { family, graphFor } from '../src/explore'
 import { csv, formatNumber, guessUnit, seriesName } from '../src/format'
+import { jobs, remarks } from '../src/health'
 import { resolve } from '../src/query'
 import { decodeQuery, encodeQuery, formatRoute, newPanel, parseRoute } from '../src/route'
-import { partitions } from '../src/storage'
+import { isLimit } from '../src/status'
+import { lanes, partitions } from '../src/storage'
+import { chosen } from '../src/targets'
 import { autoStep, formatDuration, formatTime, parseDuration, parseTime } from '../src/time'
 
 const now = Date.UTC(2026, 2, 1, 12, 0, 0)
@@ -146,12 +150,55 @@ describe('finding metrics', () => {
 describe('storage', () => {
   const stats = { numSamples: 10, numSeries: 2, numExemplars: 0, numFlushes: 1, chunkBytes: 1, numBytes: 20 }
   const block = (id: string, state: string, minTime: number): Block =>
-    ({ id, tenant: 0, generation: 1, state, minTime, maxTime: minTime + 5, stats, metrics: [{ metric: 'a', bytes: 7 }] })
+    ({ id, tenant: 0, generation: 1, state, minTime, maxTime: minTime + 5, stats, metrics: [{ name: 'a', numSeries: 1, numSamples: 1, numBytes: 7 }] })
   it('adds generations of a partition', () => {
     const day = '0000000000800001a20ada2c000000'
     const [p, ...others] = partitions([block(day + '00000001', 'flushed', 5), block(day + '00000002', 'sealed', 1)])
     expect(others).toHaveLength(0)
     expect(p).toMatchObject({ start: 1, end: 10, samples: 20, bytes: 40, series: 2, states: ['flushed', 'sealed'] })
     expect(bytesByMetric([block(day, 'sealed', 1), block(day, 'sealed', 2)])).toEqual([{ name: 'a', value: 14 }])
+  })
+})
+
+describe('the node', () => {
+  it('adds up its metrics', () => {
+    const m = sums('# HELP a A.\na{x="1 2"} 3\na{x="}"} 4\nb_total 1e3\nc NaN\n')
+    expect([...m]).toEqual([['a', 7], ['b_total', 1000]])
+  })
+  it('says the worst first', () => {
+    const m = new Map([['varve_kv_free_bytes', 1], ['varve_kv_reserve_bytes', 1024], ['varve_tsdb_frozen_epochs', 3], ['varve_tsdb_damaged_rows_total', 0]])
+    expect(remarks(m).map((r) => r.state)).toEqual(['bad', 'warn', 'good'])
+    expect(remarks(m)[0].text).toContain('writes are refused until there are 1 KiB')
+    expect(remarks(new Map([['varve_kv_free_bytes', 1e9]])).every((r) => r.state === 'good')).toBe(true)
+  })
+  it('shows jobs with their progress', () => {
+    const m = new Map([['varve_tsdb_seals_running', 1], ['varve_tsdb_seal_samples', 200], ['varve_tsdb_seal_samples_done', 50], ['varve_tsdb_seal_start_time_seconds', 10]])
+    expect(jobs(m, 12_000)).toEqual([{ name: 'Sealing a partition', text: '50 of 200 samples, since 2 s', done: 50, of: 200 }])
+    expect(jobs(new Map(), 0)).toEqual([])
+  })
+  it('places partitions on lanes', () => {
+    const p = (start: number, end: number, state: string, resolution: string) =>
+      ({ key: `${start}${resolution}`, start, end, blocks: [], samples: 1, series: 1, bytes: 1, states: [state], resolution })
+    const found = lanes([p(0, 50, 'sealed', 'raw'), p(0, 50, 'sealed', '5m')], 20, 100, String)
+    expect(found.map((l) => [l.resolution, l.bars.map((b) => [b.state, b.left, b.width])])).toEqual([
+      ['raw', [['sealed', 0, 50], ['head', 80, 20]]], ['5m', [['downsampled', 0, 50]]],
+    ])
+  })
+  it('shows targets in trouble first', () => {
+    const t = (scrapePool: string, health: string, lastError = '') => ({ scrapePool, health, lastError, scrapeUrl: 'http://' + scrapePool, labels: { job: scrapePool }, lastScrape: '', lastScrapeDuration: 0 }) as Target
+    const all = [t('a', 'up'), t('b', 'unknown'), t('c', 'down', 'refused')]
+    expect(chosen(all, '', '').map((x) => x.scrapePool)).toEqual(['c', 'b', 'a'])
+    expect(chosen(all, 'up', '').map((x) => x.scrapePool)).toEqual(['a'])
+    expect(chosen(all, '', 'job=b').map((x) => x.scrapePool)).toEqual(['b'])
+    expect(chosen(all, '', 'REFUSED').map((x) => x.scrapePool)).toEqual(['c'])
+  })
+  it('finds where a mistake is', () => {
+    expect(errorAt('invalid parameter "query": 1:8: parse error: unexpected end', 'rate(a[')).toBe(7)
+    expect(errorAt('2:3: parse error: x', 'ab\ncdef')).toBe(5)
+    expect(errorAt('query timed out', 'up')).toBeNull()
+  })
+  it('tells limits from other settings', () => {
+    expect(['query.max-samples', 'retention.time', 'http.read-timeout', 'storage.disk-reserve', 'http.min-body-rate'].every(isLimit)).toBe(true)
+    expect(['storage.path', 'log.level', 'web.enable-pprof'].some(isLimit)).toBe(false)
   })
 })
