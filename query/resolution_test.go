@@ -131,3 +131,116 @@ func TestWindowsAnswerAsSamples(t *testing.T) {
 		})
 	}
 }
+
+// TestStepsBetweenEndsOfWindows asks for steps that lie between two ends: they are
+// answered as of the end before, and what they sum up differs from what the samples
+// say by at most the share of one window.
+func TestStepsBetweenEndsOfWindows(t *testing.T) {
+	engine := New(Options{})
+	from := newThinned(t, dayOf(0, false, hour), dayOf(1, false, hour), dayOf(2, false, hour))
+	raw := thinned{Columnar: from.Columnar}
+	const between = 17*60_000 + 1
+	start, end := thinnedFrom+6*hour, thinnedFrom+thinnedDays*day-hour
+	for _, query := range windowQueries {
+		if strings.Contains(query, ":1h]") {
+			continue // its inner steps are at ends whatever the outer are
+		}
+		if strings.Contains(query, "%s") {
+			query = fmt.Sprintf(query, "2h")
+		}
+		want := askThinned(t, engine, raw, query, start, end, hour, 0)
+		got := askThinned(t, engine, from, query, start+between, end+between, hour, 0)
+		if err := agree(got, want, between); err != nil {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+	for _, function := range []string{"sum_over_time", "count_over_time", "increase"} {
+		metric := "steady_total"
+		if function == "sum_over_time" {
+			metric = "level"
+		}
+		want := askThinned(t, engine, raw, function+"("+metric+"[6h])", start+between, end+between, hour, 0)
+		got := askThinned(t, engine, from, function+"("+metric+"[6h])", start+between, end+between, hour, 0)
+		most := askThinned(t, engine, raw, "max_over_time("+function+"("+metric+"[1h])[3d:1m])", end+between, end+between, 0, 0)
+		for name, points := range want.points {
+			bound := most.points[name][end+between]
+			for at, v := range points {
+				// Extrapolation makes an increase larger by a few parts in a hundred.
+				if w, ok := got.points[name][at]; !ok || math.Abs(v-w) > 1.05*bound {
+					t.Errorf("%s of %s at %d: %v (%t), want %v within %v", function, name, at, w, ok, v, bound)
+				}
+			}
+		}
+	}
+}
+
+// TestWhatWindowsDoNotAnswer asks what needs samples, and for narrower steps than
+// there are windows.
+func TestWhatWindowsDoNotAnswer(t *testing.T) {
+	engine := New(Options{})
+	both := newThinned(t, dayOf(0, true, fiveMinutes, hour), dayOf(1, true, fiveMinutes, hour), dayOf(2, true))
+	raw := thinned{Columnar: both.Columnar}
+	gone := thinned{both.Columnar, []plan.Coverage{dayOf(0, false, hour), dayOf(1, true, hour), dayOf(2, true)}}
+	start, end := thinnedFrom+2*hour, thinnedFrom+2*day
+	for _, of := range []struct {
+		query    string
+		step     int64
+		coarsest plan.Coarsest
+		lacks    string
+	}{
+		{`quantile_over_time(0.9, level[1h])`, hour, 0, "PromQL warning: quantile_over_time cannot be answered in full: samples are gone for 2023-12-09..2023-12-10"},
+		{`changes(gauge[1h])`, hour, 0, "PromQL warning: changes cannot be answered in full: samples are gone for 2023-12-09..2023-12-10"},
+		{`rate(steady_total[10m])`, 7 * 60_000, 0, "PromQL warning: rate is answered from windows of 1h, which do not divide its step and range: samples are gone for 2023-12-09..2023-12-10"},
+		{`rate(steady_total[1h])`, hour, plan.RawOnly, "PromQL warning: rate is answered from windows of 1h, which do not divide its step and range: samples are gone for 2023-12-09..2023-12-10"},
+	} {
+		want := askThinned(t, engine, raw, of.query, start, end, of.step, 0)
+		got := askThinned(t, engine, both, of.query, start, end, of.step, of.coarsest)
+		if err := agree(got, want, 0); err != nil || got.windows > 0 || len(got.warnings) > 0 {
+			t.Errorf("%s of samples: %v, %d windows, warnings %q", of.query, err, got.windows, got.warnings)
+		}
+		got = askThinned(t, engine, gone, of.query, start, end, of.step, of.coarsest)
+		if len(got.warnings) != 1 || got.warnings[0] != of.lacks {
+			t.Errorf("%s: warnings %q, want %q", of.query, got.warnings, of.lacks)
+		}
+		// Steps that look at nothing that is gone have what the samples give.
+		got = askThinned(t, engine, gone, of.query, start+day, end, of.step, of.coarsest)
+		want = askThinned(t, engine, raw, of.query, start+day, end, of.step, 0)
+		if err := agree(got, want, 0); err != nil || len(got.warnings) > 0 {
+			t.Errorf("%s of what is there: %v, warnings %q", of.query, err, got.warnings)
+		}
+	}
+	if got := askThinned(t, engine, gone, `sum_over_time(level[30m])`, start, start, 0, 0); len(got.points) != 4 {
+		t.Errorf("half a window: %v", got.points)
+	}
+}
+
+// TestResolutionsAreTold looks at what answers say of the resolutions.
+func TestResolutionsAreTold(t *testing.T) {
+	engine := New(Options{})
+	from := newThinned(t, dayOf(0, false, hour), dayOf(1, true, fiveMinutes, hour), dayOf(2, true))
+	start, end := thinnedFrom+2*hour, thinnedFrom+3*day
+	for _, of := range []struct {
+		step     int64
+		coarsest plan.Coarsest
+		infos    []string
+		explain  plan.Resolution
+	}{
+		{hour, 0, []string{"PromQL info: resolution 1h for 2023-12-09..2023-12-11", "PromQL info: resolution raw for 2023-12-11..2023-12-12"}, "1h+raw"},
+		{hour, plan.Coarsest(fiveMinutes), []string{"PromQL info: resolution 1h for 2023-12-09..2023-12-10", "PromQL info: resolution 5m for 2023-12-10..2023-12-11", "PromQL info: resolution raw for 2023-12-11..2023-12-12"}, "1h+5m+raw"},
+	} {
+		got := askThinned(t, engine, from, `rate(steady_total[1h])`, start, end, of.step, of.coarsest)
+		if !slices.Equal(got.infos, of.infos) {
+			t.Errorf("infos %q, want %q", got.infos, of.infos)
+		}
+		x, err := engine.Explain(t.Context(), from, Request{Query: `rate(steady_total[1h])`, Start: time.UnixMilli(start), End: time.UnixMilli(end), Step: milliseconds(of.step), Coarsest: of.coarsest})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.Plan.Root.Walk(func(n *plan.Node) bool {
+			if n.Selector != nil && (n.Selector.Resolution != of.explain || x.Series[n] != 4) {
+				t.Errorf("%s, %d series, want %s", n.Selector.Resolution, x.Series[n], of.explain)
+			}
+			return true
+		})
+	}
+}

@@ -172,7 +172,7 @@ func ingestOptions(n *Node, c Config) ingest.Options {
 
 func newQueryAPI(n *Node, c Config, db *tsdb.DB, scraper *scrape.Scraper) *api.API {
 	engine := query.New(query.Options{
-		Timeout: c.Query.Timeout, Lookback: c.Query.LookbackDelta,
+		Timeout: c.Query.Timeout, Lookback: c.Query.LookbackDelta, Coarsest: c.Query.Coarsest,
 		ConcurrentMax: c.Query.ConcurrencyMax, QueueMax: orNone(c.Query.QueueMax), QueueWait: c.Query.QueueWait,
 		SamplesMax: c.Query.SamplesMax, PointsMax: c.Query.PointsMax,
 		SeriesMax: int64(orNone(c.Query.SeriesMax)), BytesMax: int64(orNone(int(min(c.Query.BytesMax, math.MaxInt)))),

@@ -10,6 +10,7 @@ import (
 
 	"github.com/varve-db/varve/ingest/relabel"
 	"github.com/varve-db/varve/ingest/scrape"
+	"github.com/varve-db/varve/query/plan"
 	"github.com/varve-db/varve/retention"
 	"github.com/varve-db/varve/tenant"
 )
@@ -90,6 +91,7 @@ type QueryConfig struct {
 	QueueMax       int
 	QueueWait      time.Duration
 	LookbackDelta  time.Duration
+	Coarsest       plan.Coarsest // windows that queries read in place of samples
 	PointsMax      int
 	BytesMax       uint64
 	CacheBytes     AutoSize

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/varve-db/varve/query/plan"
 )
 
 // field reads and writes one value of a Config as text.
@@ -63,6 +65,21 @@ func (v durationValue) Set(s string) error {
 }
 func (v durationValue) String() string { return model.Duration(*v.p).String() }
 func (v durationValue) Type() string   { return "duration" }
+
+type coarsestValue struct{ p *plan.Coarsest }
+
+func (v coarsestValue) Set(s string) error {
+	c, err := plan.ParseCoarsest(s)
+	if err == nil && c == 0 {
+		c = plan.Auto
+	}
+	if err == nil {
+		*v.p = c
+	}
+	return err
+}
+func (v coarsestValue) String() string { return v.p.String() }
+func (v coarsestValue) Type() string   { return "auto, raw or duration" }
 
 type sizeValue struct{ p *uint64 }
 

@@ -131,6 +131,8 @@ func querySettings() []Setting {
 			bind: func(c *Config) field { return durationValue{&c.Query.QueueWait} }},
 		{Name: "query.lookback-delta", Default: "5m", Help: "How far back an instant selector looks for a sample.",
 			bind: func(c *Config) field { return durationValue{&c.Query.LookbackDelta} }},
+		{Name: "query.max-source-resolution", Default: "auto", Help: "The coarsest windows that queries read in place of samples, where these suit the step and the range: auto for any, raw for none, or a width such as 5m. A request may ask for other ones.",
+			bind: func(c *Config) field { return coarsestValue{&c.Query.Coarsest} }},
 		{Name: "query.max-bytes", Default: "4GiB", Help: "Bytes of chunks that one query may decode; 0 sets no bound.",
 			bind: func(c *Config) field { return sizeValue{&c.Query.BytesMax} }},
 		{Name: "query.cache-bytes", Default: "auto", Help: "Memory for results of range queries, so that a refresh computes only what is new; 0 keeps none. auto is a thirty-second of the memory, at most 512MiB.",

@@ -140,10 +140,30 @@ func appendSelector(dst []byte, x *query.Explanation, n *plan.Node) []byte {
 	o.seconds("from", s.Mint)
 	o.seconds("to", s.Maxt)
 	o.text("resolution", string(s.Resolution))
+	if len(s.Pieces) > 0 {
+		o.name("pieces")
+		o.dst = appendPieces(o.dst, s.Pieces)
+	}
 	if count, ok := x.Series[n]; ok {
 		o.int("series", int64(count))
 	}
 	return o.close()
+}
+
+// appendPieces appends the runs of steps that read in different ways.
+func appendPieces(dst []byte, pieces []plan.Piece) []byte {
+	dst = append(dst, '[')
+	for i, p := range pieces {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		o := openObject(dst)
+		o.seconds("start", p.Grid.Start)
+		o.seconds("end", p.Grid.End)
+		o.text("resolution", p.Resolution())
+		dst = o.close()
+	}
+	return append(dst, ']')
 }
 
 // seconds appends milliseconds as the seconds that parameters have.

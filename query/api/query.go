@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/prometheus/util/annotations"
 
 	"github.com/varve-db/varve/query"
+	"github.com/varve-db/varve/query/plan"
 )
 
 // errTruncated is the warning of an answer that a limit has shortened.
@@ -182,6 +183,11 @@ func queryOptions(c *call, request *query.Request) error {
 		}
 		request.NoCache = no
 	}
+	coarsest, err := plan.ParseCoarsest(c.params.get("max_source_resolution"))
+	if err != nil {
+		return invalidParam("max_source_resolution", err)
+	}
+	request.Coarsest = coarsest
 	switch s := c.params.get("executor"); s {
 	case "", "columnar":
 	case "reference":

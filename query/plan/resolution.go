@@ -32,6 +32,9 @@ type Piece struct {
 	From []Source
 }
 
+// Resolution returns what the steps look at: raw, or the width of windows.
+func (p *Piece) Resolution() string { return widthText(p.Width) }
+
 // answerable are the functions of range vectors that windows answer as well as
 // samples do.
 var answerable = map[string]bool{
