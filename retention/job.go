@@ -230,7 +230,7 @@ func BelievedAtStart(parts []Partition, now time.Time) time.Time {
 
 // gapMax is how far a window may lie after all others and still tell when samples came
 // last: one that is alone so far ahead was more likely written with a wrong time.
-const gapMax = 7 * 24 * time.Hour
+const gapMax = 365 * 24 * time.Hour
 
 // newestEnd returns when the last samples came, as far as windows tell.
 func newestEnd(parts []Partition) time.Time {
