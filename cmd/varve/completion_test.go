@@ -60,7 +60,7 @@ func TestBashCompletes(t *testing.T) {
 	for line, want := range map[string]string{
 		"varve ":                 "serve query bench backup restore import export check retention health completion version",
 		"varve he":               "health",
-		"varve serve --retent":   "--retention.time= --retention.size= --retention.min-time=",
+		"varve serve --log.l":    "--log.level=",
 		"varve bench ":           "ingest query",
 		"varve bench query --co": "--concurrency= --count=",
 		"varve import pro":       "prometheus-tsdb",
