@@ -35,6 +35,7 @@ const (
 type thinned struct {
 	Columnar
 	parts []plan.Coverage
+	db    *tsdbtest.Storage
 }
 
 // dayOf is what there is of a day of thinned.
@@ -182,7 +183,8 @@ var thinnedSeries = []struct {
 // clock, and others late, with gaps and stale markers.
 func newThinned(t testing.TB, parts ...plan.Coverage) thinned {
 	t.Helper()
-	db := tsdbtest.New(t, tsdbtest.Modes[0]).DB()
+	store := tsdbtest.New(t, tsdbtest.Modes[0])
+	db := store.DB()
 	r := rand.New(rand.NewPCG(7, 7))
 	for _, s := range thinnedSeries {
 		for instance := range 4 {
@@ -212,7 +214,7 @@ func newThinned(t testing.TB, parts ...plan.Coverage) thinned {
 			}
 		}
 	}
-	return thinned{Local(db, series.DefaultTenant), parts}
+	return thinned{Local(db, series.DefaultTenant), parts, store}
 }
 
 var _ exec.Windowed = localQuerier{(*tsdb.Querier)(nil)}

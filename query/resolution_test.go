@@ -8,10 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/prometheus/model/histogram"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
 
 	"github.com/varve-db/varve/query/plan"
+	"github.com/varve-db/varve/series"
 )
 
 // asked is an answer to a query over thinned.
@@ -101,7 +105,7 @@ func TestWindowsAnswerAsSamples(t *testing.T) {
 		{"first alone", []plan.Coverage{dayOf(0, false, fiveMinutes), dayOf(1, true), dayOf(2, true)}},
 	} {
 		t.Run(state.name, func(t *testing.T) {
-			from := thinned{raw.Columnar, state.parts}
+			from := thinned{Columnar: raw.Columnar, parts: state.parts}
 			for _, of := range []struct {
 				rate       string
 				step, from int64
@@ -180,7 +184,7 @@ func TestWhatWindowsDoNotAnswer(t *testing.T) {
 	engine := New(Options{})
 	both := newThinned(t, dayOf(0, true, fiveMinutes, hour), dayOf(1, true, fiveMinutes, hour), dayOf(2, true))
 	raw := thinned{Columnar: both.Columnar}
-	gone := thinned{both.Columnar, []plan.Coverage{dayOf(0, false, hour), dayOf(1, true, hour), dayOf(2, true)}}
+	gone := thinned{Columnar: both.Columnar, parts: []plan.Coverage{dayOf(0, false, hour), dayOf(1, true, hour), dayOf(2, true)}}
 	start, end := thinnedFrom+2*hour, thinnedFrom+2*day
 	for _, of := range []struct {
 		query    string
@@ -242,5 +246,44 @@ func TestResolutionsAreTold(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// TestHistogramsAreReadRaw asks for series with native histograms, which windows do
+// not tell of, and twice, so that results are kept.
+func TestHistogramsAreReadRaw(t *testing.T) {
+	engine := New(Options{CacheBytes: 1 << 20, CacheCostMin: -1})
+	from := newThinned(t, dayOf(0, true, hour), dayOf(1, true, hour), dayOf(2, true))
+	storeHistograms(t, from)
+	from.Columnar = Local(from.db.DB(), series.DefaultTenant) // it may have been opened again
+	raw := thinned{Columnar: from.Columnar}
+	start, end := thinnedFrom+2*hour, thinnedFrom+2*day
+	for _, query := range []string{
+		`histogram_count(rate(hist[1h]))`, `histogram_sum(hist)`, `count_over_time(hist[1h])`, `rate(steady_total[1h])`,
+	} {
+		want := askThinned(t, engine, raw, query, start, end, hour, 0)
+		for range 2 {
+			got := askThinned(t, engine, from, query, start, end, hour, 0)
+			if err := agree(got, want, 0); err != nil || len(got.points) == 0 {
+				t.Errorf("%s: %d series, %v", query, len(got.points), err)
+			}
+		}
+	}
+}
+
+// storeHistograms adds a series of native histograms to s.
+func storeHistograms(t *testing.T, s thinned) {
+	t.Helper()
+	app := s.db.AppenderV2(t.Context())
+	for k := range int64(2 * 24 * 12) {
+		h := &histogram.Histogram{
+			Count: uint64(k + 1), Sum: float64(3 * k), PositiveSpans: []histogram.Span{{Length: 1}}, PositiveBuckets: []int64{k + 1},
+		}
+		if _, err := app.Append(0, labels.FromStrings("__name__", "hist", "i", "a"), 0, thinnedFrom+k*fiveMinutes, 0, h, nil, storage.AppendV2Options{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := app.Commit(); err != nil {
+		t.Fatal(err)
 	}
 }
