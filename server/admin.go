@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/valyala/fasthttp"
 
 	"github.com/varve-db/varve/series"
@@ -22,6 +23,7 @@ type admin struct {
 	snapshot func(dir string) error
 	flush    func(ctx context.Context) error
 	seal     func(ctx context.Context) ([]tsdb.SealReport, error)
+	thin     func(ctx context.Context) ([]tsdb.DownsampleReport, error)
 	blocks   func() ([]tsdb.Block, error)
 	now      func() time.Time
 	random   func() uint64
@@ -33,6 +35,7 @@ func (a *admin) routes() []route {
 		{methods: putPost, path: "/api/v1/admin/tsdb/snapshot", handle: a.guard(a.takeSnapshot), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
 		{methods: putPost, path: "/api/v1/admin/tsdb/flush", handle: a.guard(a.flushNow), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
 		{methods: putPost, path: "/api/v1/admin/tsdb/seal", handle: a.guard(a.sealNow), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
+		{methods: putPost, path: "/api/v1/admin/tsdb/downsample", handle: a.guard(a.downsampleNow), scope: auth.Admin, shared: true, changes: true, bodyBytesMax: bodyless},
 		{methods: get, path: "/api/v1/status/tsdb/blocks", handle: a.listBlocks, scope: auth.Read, shared: true, bodyBytesMax: bodyless},
 	}
 }
@@ -112,6 +115,42 @@ func (a *admin) sealNow(ctx *fasthttp.RequestCtx) {
 	}
 	succeedAPI(ctx, struct {
 		Partitions []sealed `json:"partitions"`
+	}{out})
+}
+
+// downsampled is a tsdb.DownsampleReport as the API shows it.
+type downsampled struct {
+	Tenant   series.TenantID `json:"tenant"`
+	MinTime  int64           `json:"minTime"`
+	MaxTime  int64           `json:"maxTime"`
+	Widths   []string        `json:"widths"`
+	Series   uint64          `json:"numSeries"`
+	Samples  uint64          `json:"numSamples"`
+	Windows  uint64          `json:"numWindows"`
+	BytesOut uint64          `json:"bytesWritten"`
+	Seconds  float64         `json:"seconds"`
+}
+
+// downsampleNow makes the windows that are missing and tells what became of it.
+func (a *admin) downsampleNow(ctx *fasthttp.RequestCtx) {
+	reports, err := a.thin(ctx)
+	if err != nil {
+		a.log.Error("downsampling on request failed", "err", err)
+		failAPI(ctx, kindInternal, "downsample: "+err.Error())
+		return
+	}
+	out := make([]downsampled, 0, len(reports))
+	for _, r := range reports {
+		var widths []string
+		for _, width := range r.Widths {
+			widths = append(widths, model.Duration(width).String())
+		}
+		out = append(out, downsampled{
+			r.Tenant, r.Start, r.End, widths, r.Series, r.Samples, r.Windows, r.BytesOut, r.Took.Seconds(),
+		})
+	}
+	succeedAPI(ctx, struct {
+		Partitions []downsampled `json:"partitions"`
 	}{out})
 }
 

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 
+	"github.com/varve-db/varve/downsample"
 	"github.com/varve-db/varve/ingest"
 	"github.com/varve-db/varve/ingest/scrape"
 	"github.com/varve-db/varve/kv"
@@ -50,6 +51,9 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := db.SetDownsampling(c.Downsample.list()); err != nil {
+		return nil, err
+	}
 	stored := appender{db, known}
 	n.registry.MustRegister(tenant.NewCollector(known, db.SeriesByTenant))
 	db.SetLifetimes(lifetimes(policy(c), known))
@@ -69,7 +73,7 @@ func assembleStorage(ctx context.Context, n *Node) (p *parts, err error) {
 	})
 	p = &parts{
 		routes: dataRoutes(newAdmin(n, c, db, store), writes, reads, queries, spaces),
-		jobs:   []job{{"flushes", db.Run}, {"seals", db.RunSeals}, {"retention", forget.Run}, {"scrape", scraper.Run}, {"sweep", (&sweep{spaces, n.options.Now, n.log}).run}},
+		jobs:   []job{{"flushes", db.Run}, {"seals", db.RunSeals}, {"downsampling", downsample.New(db, downsample.Options{Log: n.log}).Run}, {"retention", forget.Run}, {"scrape", scraper.Run}, {"sweep", (&sweep{spaces, n.options.Now, n.log}).run}},
 		cancel: reads.Close,
 		apply: func(c Config) error {
 			known.SetLimits(c.Limits)
@@ -130,7 +134,7 @@ func openDB(ctx context.Context, n *Node, c Config, store kv.Store, o tsdb.Optio
 func newAdmin(n *Node, c Config, db *tsdb.DB, store kv.Checkpointer) *admin {
 	return &admin{
 		enabled: c.Web.EnableAdminAPI, folder: filepath.Join(c.Storage.Path, snapshotFolder),
-		snapshot: store.Checkpoint, flush: db.Flush, seal: db.Seal, blocks: db.Blocks, now: n.options.Now, random: n.options.Random, log: n.log,
+		snapshot: store.Checkpoint, flush: db.Flush, seal: db.Seal, thin: db.Downsample, blocks: db.Blocks, now: n.options.Now, random: n.options.Random, log: n.log,
 	}
 }
 

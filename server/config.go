@@ -22,6 +22,7 @@ type Config struct {
 	File       string // the configuration file that was read, if any
 	Storage    StorageConfig
 	Retention  RetentionConfig
+	Downsample DownsampleConfig
 	HTTP       HTTPConfig
 	Web        WebConfig
 	Query      QueryConfig
@@ -54,6 +55,21 @@ type RetentionConfig struct {
 	TimeMin time.Duration
 	// Policies stand in the file only; nil: there are none.
 	Policies *retention.Rules
+}
+
+// DownsampleConfig says of what windows are made.
+type DownsampleConfig struct {
+	Widths [2]time.Duration // zeros at the end
+}
+
+// list returns the widths.
+func (d DownsampleConfig) list() (widths []time.Duration) {
+	for _, width := range d.Widths {
+		if width > 0 {
+			widths = append(widths, width)
+		}
+	}
+	return widths
 }
 
 // HTTPConfig is the listener and its limits.

@@ -81,6 +81,40 @@ func (v coarsestValue) Set(s string) error {
 func (v coarsestValue) String() string { return v.p.String() }
 func (v coarsestValue) Type() string   { return "auto, raw or duration" }
 
+// widthsValue is a list of widths, or none.
+type widthsValue struct{ p *DownsampleConfig }
+
+func (v widthsValue) Set(s string) error {
+	*v.p = DownsampleConfig{}
+	if s == "none" || s == "" {
+		return nil
+	}
+	texts := strings.Split(s, ",")
+	if len(texts) > len(v.p.Widths) {
+		return fmt.Errorf("%q has more than %d widths", s, len(v.p.Widths))
+	}
+	for i, text := range texts {
+		d, err := model.ParseDuration(strings.TrimSpace(text))
+		if err != nil {
+			return err
+		}
+		v.p.Widths[i] = time.Duration(d)
+	}
+	return nil
+}
+
+func (v widthsValue) String() string {
+	var texts []string
+	for _, width := range v.p.list() {
+		texts = append(texts, model.Duration(width).String())
+	}
+	if len(texts) == 0 {
+		return "none"
+	}
+	return strings.Join(texts, ",")
+}
+func (v widthsValue) Type() string { return "durations or none" }
+
 type sizeValue struct{ p *uint64 }
 
 func (v sizeValue) Set(s string) error {

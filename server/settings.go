@@ -70,6 +70,8 @@ func retentionSettings() []Setting {
 			bind: func(c *Config) field { return sizeValue{&c.Retention.Size} }},
 		{Name: "retention.min-time", Default: "0", Live: true, Help: "Age up to which nothing is dropped for retention.size.",
 			bind: func(c *Config) field { return durationValue{&c.Retention.TimeMin} }},
+		{Name: "downsample.widths", Default: "none", Help: "Widths of the windows that are made of partitions once they are over: of 5m, 1h, or both. They cost little space beside the samples, and may be kept longer; none makes none.",
+			bind: func(c *Config) field { return widthsValue{&c.Downsample} }},
 	}
 }
 

@@ -23,9 +23,20 @@ func (c *Config) Validate() error {
 		check(c.KV.ValueBytesMax > 0 && c.KV.ValueBytesMax <= 1<<30, "kv.max-value-bytes is %s: use 1B to 1GiB", formatSize(c.KV.ValueBytesMax)),
 		check(c.KV.BatchBytesMax > 0 && c.KV.BatchBytesMax <= 1<<30, "kv.max-batch-bytes is %s: use 1B to 1GiB", formatSize(c.KV.BatchBytesMax)),
 		c.Retention.validate(c.Storage.PartitionWidth),
+		c.Downsample.validate(c.Storage.PartitionWidth),
 		check(c.SelfScrape.Interval == 0 || c.SelfScrape.Interval >= time.Second,
 			"self-scrape.interval is %s: use at least 1s, or 0 for none", model.Duration(c.SelfScrape.Interval)),
 	)
+}
+
+func (d *DownsampleConfig) validate(partition time.Duration) error {
+	for _, width := range d.list() {
+		if err := check((width == 5*time.Minute || width == time.Hour) && partition%width == 0,
+			"downsample.widths has %s: use 5m, 1h, or both", model.Duration(width)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *StorageConfig) validate() error {

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 
+	"github.com/prometheus/common/model"
+
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/series"
 	"github.com/varve-db/varve/tsdb/block"
@@ -15,7 +17,8 @@ type Block struct {
 	ID         string          `json:"id"`
 	Tenant     series.TenantID `json:"tenant"`
 	Generation uint32          `json:"generation"`
-	State      string          `json:"state"` // flushed or sealed
+	State      string          `json:"state"`      // flushed or sealed
+	Resolution string          `json:"resolution"` // raw, or the width of windows
 	MinTime    int64           `json:"minTime"`
 	MaxTime    int64           `json:"maxTime"`
 	Stats      BlockStats      `json:"stats"`
@@ -49,7 +52,7 @@ func (db *DB) Blocks() ([]Block, error) {
 	defer db.release(v)
 	usage, _ := db.store.(kv.SpaceUser)
 	var out []Block
-	for _, g := range v.generations {
+	for _, g := range v.all() {
 		b := describeBlock(g)
 		if usage != nil {
 			if b.Stats.Bytes, err = usage.Usage(g.ID.Span()); err != nil {
@@ -63,7 +66,7 @@ func (db *DB) Blocks() ([]Block, error) {
 
 func describeBlock(g *heldGeneration) Block {
 	b := Block{
-		ID: hex.EncodeToString(g.ID.Prefix()[1:]), Tenant: g.ID.Tenant, Generation: g.ID.Generation, State: "flushed",
+		ID: hex.EncodeToString(g.ID.Prefix()[1:]), Tenant: g.ID.Tenant, Generation: g.ID.Generation, State: "flushed", Resolution: resolutionText(g.ID),
 		MinTime: g.Flushes[0].MinTime, MaxTime: g.Flushes[0].MaxTime,
 	}
 	for _, f := range g.Flushes {
@@ -82,4 +85,12 @@ func describeBlock(g *heldGeneration) Block {
 		}
 	}
 	return b
+}
+
+// resolutionText returns raw, or a width as PromQL writes it.
+func resolutionText(id block.ID) string {
+	if id.Resolution == block.Raw {
+		return "raw"
+	}
+	return model.Duration(id.WindowWidth()).String()
 }

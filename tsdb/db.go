@@ -172,6 +172,9 @@ type maintenance struct {
 	sealsWanted atomic.Int64
 	sealing     sealProgress
 	deletions   deletions
+	// widths are those of windows to make; downsampleRests is as sealRests.
+	widths          atomic.Pointer[[]time.Duration]
+	downsampleRests map[partition]time.Time
 
 	flushMu     sync.Mutex // one flush at a time
 	generations openGenerations
@@ -226,7 +229,7 @@ func Open(ctx context.Context, store kv.Store, o Options) (*DB, error) {
 		store: full, options: o, log: o.Log,
 		table:       index.New(index.Options{Seed: o.Random(), Now: o.Now}),
 		views:       views{damaged: map[damage]struct{}{}, alive: map[uint64]struct{}{}, times: block.NewTimesCache(timesCacheBytes), facts: block.NewFacts(factsBytes)},
-		maintenance: maintenance{wake: make(chan struct{}, 1), lastSeal: map[partition]time.Time{}, sealRests: map[partition]time.Time{}},
+		maintenance: maintenance{wake: make(chan struct{}, 1), lastSeal: map[partition]time.Time{}, sealRests: map[partition]time.Time{}, downsampleRests: map[partition]time.Time{}},
 	}
 	db.SetRetention(o.Retention)
 	db.metrics = newMetrics(db, o.Registerer)

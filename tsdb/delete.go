@@ -107,6 +107,7 @@ type erasure struct {
 	db      *DB
 	report  DeletionReport
 	results []sealResult
+	windows []erasedWindows
 	views   []*view // that the results were made of
 }
 
@@ -128,7 +129,11 @@ func (e *erasure) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(e.results) == 0 {
+	if err := e.rewriteWindows(ctx); err != nil {
+		e.abandon()
+		return err
+	}
+	if len(e.results)+len(e.windows) == 0 {
 		e.report.State = DeletionDone
 		return nil
 	}
@@ -147,6 +152,7 @@ func (e *erasure) run(ctx context.Context) error {
 			number = recorded[n-1].number + 1
 		}
 		batch.Set(deletionKey(number), record)
+		e.switchWindows(batch)
 		for i := 0; i <= len(recorded)-recordsMax; i++ {
 			batch.Delete(deletionKey(recorded[i].number))
 		}
@@ -155,6 +161,7 @@ func (e *erasure) run(ctx context.Context) error {
 		e.abandon()
 		return err
 	}
+	e.showWindows()
 	e.db.Changes(e.Tenant).note(e.Min)
 	e.db.flushMu.Lock()
 	defer e.db.flushMu.Unlock()
@@ -172,10 +179,19 @@ func (e *erasure) release() {
 // abandon removes what was written for nothing. Without its entry in the directory
 // nothing reads it, and the next start removes what is left.
 func (e *erasure) abandon() {
+	made := make([]block.ID, 0, len(e.results))
 	for _, r := range e.results {
-		lower, upper := r.generation.ID.Span()
+		made = append(made, r.generation.ID)
+	}
+	for _, w := range e.windows {
+		if w.made != nil {
+			made = append(made, w.made.ID)
+		}
+	}
+	for _, id := range made {
+		lower, upper := id.Span()
 		if err := e.db.store.Excise(context.Background(), lower, upper); err != nil {
-			e.db.log.Warn("rows of a deletion that failed not removed yet", "generation", r.generation.ID.String(), "error", err)
+			e.db.log.Warn("rows of a deletion that failed not removed yet", "generation", id.String(), "error", err)
 		}
 	}
 }

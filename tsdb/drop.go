@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/varve-db/varve/kv"
 	"github.com/varve-db/varve/series"
@@ -31,8 +32,8 @@ func (db *DB) Partitions() ([]Partition, error) {
 		return nil, err
 	}
 	defer db.release(v)
-	all := make([]block.Generation, len(v.generations))
-	for i, g := range v.generations {
+	all := make([]block.Generation, len(v.generations)+len(v.derived))
+	for i, g := range v.all() {
 		all[i] = g.Generation
 	}
 	return describePartitions(db.store, all)
@@ -69,10 +70,15 @@ func (p *Partition) has(id block.ID) bool {
 }
 
 // Drop drops whole partitions, named by tenant, resolution and start, at once and
-// for good: what they hold now. It takes the same time however much that is.
+// for good: what they hold now. It takes the same time however much that is. Samples
+// of which windows are still to be made stay.
 func (db *DB) Drop(ctx context.Context, parts []Partition) error {
 	if err := db.closeOpen(parts); err != nil {
 		return err
+	}
+	parts, err := db.thinned(parts)
+	if err != nil {
+		return fmt.Errorf("drop %d partitions: %w", len(parts), err)
 	}
 	db.dropMu.Lock()
 	defer db.dropMu.Unlock()
@@ -88,6 +94,34 @@ func (db *DB) Drop(ctx context.Context, parts []Partition) error {
 	}
 	db.log.Info("partitions dropped", "partitions", len(parts), "generations", gone)
 	return nil
+}
+
+// thinned returns parts without those of samples of which windows are still to be made
+// that are to stay.
+func (db *DB) thinned(parts []Partition) ([]Partition, error) {
+	widths := db.widths.Load()
+	if widths == nil || len(*widths) == 0 {
+		return parts, nil
+	}
+	v, err := db.acquire()
+	if err != nil {
+		return parts, err
+	}
+	defer db.release(v)
+	goes := map[block.ID]bool{}
+	for _, p := range parts {
+		goes[block.ID{Tenant: p.Tenant, Resolution: p.Resolution, Start: p.Start}] = true
+	}
+	return slices.DeleteFunc(slices.Clone(parts), func(p Partition) bool {
+		if p.Resolution != block.Raw {
+			return false
+		}
+		staying := slices.DeleteFunc(slices.Clone(*widths), func(width time.Duration) bool {
+			resolution, _ := block.ResolutionOf(width)
+			return goes[block.ID{Tenant: p.Tenant, Resolution: resolution, Start: p.Start}] // what was made goes too
+		})
+		return len(v.missing(partition{p.Tenant, p.Start}, staying)) > 0
+	}), nil
 }
 
 // closeOpen sees to it that no flush adds to what is about to be dropped.
@@ -135,12 +169,13 @@ func (db *DB) dropGenerations(goes func(*heldGeneration) bool, more func(*kv.Bat
 	defer db.release(v)
 	var batch kv.Batch
 	var gone []*heldGeneration
-	for _, g := range v.generations {
+	for _, g := range v.all() {
 		if goes(g) {
 			g.DeleteSummaries(&batch)
 			gone = append(gone, g)
 		}
 	}
+	changed := v.outlasting(&batch, gone)
 	more(&batch)
 	if len(batch.Ops()) == 0 {
 		return 0, nil
@@ -152,8 +187,31 @@ func (db *DB) dropGenerations(goes func(*heldGeneration) bool, more func(*kv.Bat
 		g.dropped.Store(true)
 	}
 	db.swapView(func(v *view) {
-		v.generations = slices.DeleteFunc(v.generations, func(g *heldGeneration) bool { return g.dropped.Load() })
+		for _, list := range []*[]*heldGeneration{&v.generations, &v.derived} {
+			*list = slices.DeleteFunc(*list, func(g *heldGeneration) bool { return g.dropped.Load() })
+		}
+		for _, g := range changed {
+			v.setGeneration(g)
+		}
 	})
 	db.metrics.dropped.Add(float64(len(gone)))
 	return len(gone), nil
+}
+
+// outlasting sees to it that windows stay whose samples go with the generations of
+// gone, and returns those that change for it.
+func (v *view) outlasting(batch *kv.Batch, gone []*heldGeneration) (changed []block.Generation) {
+	inputs := map[partition][]*heldGeneration{}
+	whole := map[block.ID]bool{}
+	for _, g := range gone {
+		whole[g.ID] = true
+		if g.ID.Resolution == block.Raw {
+			inputs[g.partition()] = append(inputs[g.partition()], g)
+		}
+	}
+	for p, list := range inputs {
+		stay := slices.DeleteFunc(p.of(v.derived), func(g *heldGeneration) bool { return whole[g.ID] })
+		changed = append(changed, v.keepWindows(batch, stay, list, nil)...)
+	}
+	return changed
 }

@@ -18,6 +18,7 @@ type metrics struct {
 	conflicts, flushSamples, flushBytes     prometheus.Counter
 	flushes, flushSeries, dropped, damaged  prometheus.Counter
 	seals                                   struct{ failures, samples, in, out prometheus.Counter }
+	downsamples                             struct{ failures, samples, windows, bytes, seconds prometheus.Counter }
 	deletes                                 struct{ samples, bytes prometheus.Counter }
 	flushSeconds, sealSeconds               prometheus.Histogram
 }
@@ -53,6 +54,11 @@ func newMetrics(db *DB, r prometheus.Registerer) *metrics {
 	m.seals.samples = counter("sealed_samples_total", "Samples written into sealed generations.")
 	m.seals.in = counter("seal_read_bytes_total", "Bytes of chunks that seals read.")
 	m.seals.out = counter("seal_written_bytes_total", "Bytes of chunks and timestamps that seals wrote.")
+	m.downsamples.failures = counter("downsample_failures_total", "Partitions of which windows could not be made.")
+	m.downsamples.samples = counter("downsampled_samples_total", "Samples of which windows were made.")
+	m.downsamples.windows = counter("downsampled_windows_total", "Windows made of samples.")
+	m.downsamples.bytes = counter("downsample_written_bytes_total", "Bytes of windows written.")
+	m.downsamples.seconds = counter("downsample_seconds_total", "Time that making windows took.")
 	m.deletes.samples = counter("deleted_samples_total", "Samples deleted on request.")
 	m.deletes.bytes = counter("deleted_bytes_total", "Bytes of chunks and timestamps that deletions freed.")
 	m.sealSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -78,6 +84,14 @@ func newMetrics(db *DB, r prometheus.Registerer) *metrics {
 		}
 	}
 	return m
+}
+
+// downsampled counts a partition of which windows were made.
+func (m *metrics) downsampled(r *DownsampleReport) {
+	m.downsamples.samples.Add(float64(r.Samples))
+	m.downsamples.windows.Add(float64(r.Windows))
+	m.downsamples.bytes.Add(float64(r.BytesOut))
+	m.downsamples.seconds.Add(r.Took.Seconds())
 }
 
 // deleted counts a deletion.
@@ -171,5 +185,5 @@ func (db *DB) generationCount() int {
 		return 0
 	}
 	defer db.release(v)
-	return len(v.generations)
+	return len(v.generations) + len(v.derived)
 }

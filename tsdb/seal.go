@@ -225,8 +225,17 @@ func (db *DB) switchTo(ctx context.Context, results []sealResult, more func(*kv.
 			in.held.DeleteSummaries(&batch)
 		}
 	}
-	if len(kept) == 0 {
+	if len(kept) == 0 && len(results) > 0 {
 		return errDropped
+	}
+	v, err := db.acquire()
+	if err != nil {
+		return err
+	}
+	defer db.release(v)
+	var outlast []block.Generation
+	for _, r := range kept {
+		outlast = append(outlast, r.outlasting(v, &batch)...)
 	}
 	more(&batch)
 	if err := db.store.Apply(&batch, kv.Sync); err != nil {
@@ -251,8 +260,29 @@ func (db *DB) switchTo(ctx context.Context, results []sealResult, more func(*kv.
 				v.setGeneration(r.generation)
 			}
 		}
+		for _, g := range outlast {
+			v.setGeneration(g)
+		}
 	})
 	return nil
+}
+
+// outlasting sees to it that windows stay of the samples that a seal took out for
+// their age, and returns the generations that change for it.
+func (r *sealResult) outlasting(v *view, batch *kv.Batch) []block.Generation {
+	if r.sealer.erased == nil {
+		return nil
+	}
+	var inputs []*heldGeneration
+	for _, in := range r.sealer.inputs {
+		inputs = append(inputs, in.held)
+	}
+	result := &r.generation.ID
+	if r.empty() {
+		result = nil
+	}
+	p := partition{r.generation.ID.Tenant, r.generation.ID.Start}
+	return v.keepWindows(batch, p.of(v.derived), inputs, result)
 }
 
 var (

@@ -23,6 +23,7 @@ type Querier struct {
 	view       *view
 	tenant     series.TenantID
 	mint, maxt int64
+	asked      int64 // mint, as far as the horizon has not passed it: windows are kept longer
 	readers    []generationReader
 	expiry     expiry
 
@@ -49,7 +50,7 @@ func (db *DB) Querier(tenant series.TenantID, mint, maxt int64) (*Querier, error
 	// partition still exists.
 	expired := db.expiry(tenant, block.Raw, db.options.Now())
 	oldest := max(db.horizon.Load(), expired.first)
-	q := &Querier{db: db, view: v, tenant: tenant, mint: max(mint, oldest), maxt: maxt, expiry: expired}
+	q := &Querier{db: db, view: v, tenant: tenant, mint: max(mint, oldest), maxt: maxt, asked: max(mint, db.horizon.Load()), expiry: expired}
 	for _, g := range v.generations {
 		if g.ID.Tenant != tenant || g.ID.Start > q.maxt || g.end() <= q.mint {
 			continue
@@ -66,7 +67,7 @@ func (db *DB) Querier(tenant series.TenantID, mint, maxt int64) (*Querier, error
 		}
 	}
 	for _, id := range db.unreadable {
-		if id.Tenant == tenant && id.Start <= q.maxt && id.Start+db.options.Width.Milliseconds() > q.mint {
+		if id.Tenant == tenant && id.Resolution == block.Raw && id.Start <= q.maxt && id.Start+db.options.Width.Milliseconds() > q.mint {
 			q.warn(damage{id, damagedWhole})
 		}
 	}

@@ -14,8 +14,20 @@ import (
 type view struct {
 	refs        atomic.Int64
 	epochs      []*heldEpoch      // ascending; the last is open
-	generations []*heldGeneration // in key order
+	generations []*heldGeneration // of samples, in key order
+	derived     []*heldGeneration // of windows, in key order
 }
+
+// list returns the generations among which id is.
+func (v *view) list(id block.ID) *[]*heldGeneration {
+	if id.Resolution != block.Raw {
+		return &v.derived
+	}
+	return &v.generations
+}
+
+// all returns the generations of samples and those of windows.
+func (v *view) all() []*heldGeneration { return slices.Concat(v.generations, v.derived) }
 
 // heldEpoch is an epoch with the number of views that name it.
 type heldEpoch struct {
@@ -69,7 +81,7 @@ func (db *DB) release(v *view) {
 			db.viewMu.Unlock()
 		}
 	}
-	for _, g := range v.generations {
+	for _, g := range v.all() {
 		if g.refs.Add(-1) == 0 && g.dropped.Load() {
 			if err := db.removeRows(context.Background(), g.Generation); err != nil {
 				// The rows are unreadable already; the next start removes them.
@@ -86,14 +98,14 @@ func (db *DB) swapView(change func(*view)) {
 	next := &view{}
 	if old != nil {
 		next.epochs = slices.Clone(old.epochs)
-		next.generations = slices.Clone(old.generations)
+		next.generations, next.derived = slices.Clone(old.generations), slices.Clone(old.derived)
 	}
 	change(next)
 	next.refs.Store(1)
 	for _, e := range next.epochs {
 		e.refs.Add(1)
 	}
-	for _, g := range next.generations {
+	for _, g := range next.all() {
 		g.refs.Add(1)
 	}
 	db.view = next
@@ -110,15 +122,16 @@ func (v *view) inMemory(epoch uint64) bool {
 
 // setGeneration puts g in the place of its earlier version, or adds it.
 func (v *view) setGeneration(g block.Generation) *heldGeneration {
-	i, found := slices.BinarySearchFunc(v.generations, g.ID, func(h *heldGeneration, id block.ID) int {
+	list := v.list(g.ID)
+	i, found := slices.BinarySearchFunc(*list, g.ID, func(h *heldGeneration, id block.ID) int {
 		return slices.Compare(h.ID.Prefix(), id.Prefix())
 	})
 	if found {
-		old := v.generations[i]
-		v.generations[i] = &heldGeneration{Generation: g, refs: old.refs, dropped: old.dropped, gathered: old.gathered, flushed: old.flushed}
-		return v.generations[i]
+		old := (*list)[i]
+		(*list)[i] = &heldGeneration{Generation: g, refs: old.refs, dropped: old.dropped, gathered: old.gathered, flushed: old.flushed}
+		return (*list)[i]
 	}
 	added := &heldGeneration{Generation: g, refs: new(atomic.Int64), dropped: new(atomic.Bool)}
-	v.generations = slices.Insert(v.generations, i, added)
+	*list = slices.Insert(*list, i, added)
 	return added
 }

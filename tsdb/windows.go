@@ -1,6 +1,7 @@
 package tsdb
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -22,33 +23,60 @@ type Coverage struct {
 	Histograms bool
 }
 
-// Coverage lists the partitions that have samples in the querier's range, in order
-// of time.
+// Coverage lists the partitions that have samples or windows in the range that the
+// querier was asked for, in order of time.
 func (q *Querier) Coverage() []Coverage {
 	width := q.db.options.Width.Milliseconds()
-	found := map[int64]bool{} // starts of partitions with samples as they were written
+	found := map[int64]*Coverage{} // by start
+	at := func(start int64) *Coverage {
+		if found[start] == nil {
+			found[start] = &Coverage{Min: start, Max: start + width - 1}
+		}
+		return found[start]
+	}
 	for _, g := range q.view.generations {
 		if g.ID.Tenant == q.tenant {
-			found[g.ID.Start] = true
+			at(g.ID.Start).Raw = true
 		}
 	}
 	for _, e := range q.view.epochs {
-		e.mu.Lock()
-		for p := range e.partitions {
-			if p.tenant == q.tenant {
-				found[p.start] = true
+		lo, hi := e.Range()
+		lo, hi = max(lo, q.asked), min(hi, q.maxt)
+		for start := q.db.window(lo); !e.flushed && start <= hi; start += width {
+			if e.touches(partition{q.tenant, start}, start+width) {
+				at(start).Raw = true
 			}
 		}
-		e.mu.Unlock()
+	}
+	for _, g := range q.view.derived {
+		if g.ID.Tenant != q.tenant || !q.view.usable(g) || !q.keeps(g) {
+			continue
+		}
+		c, d := at(g.ID.Start), g.derivation()
+		c.Widths = append(c.Widths, g.ID.WindowWidth()) // in order of resolution
+		c.Histograms = c.Histograms || d.Histograms
+		c.Raw = c.Raw && len(d.Sources) > 0
 	}
 	var out []Coverage
-	for start := range found {
-		if start <= q.maxt && start+width > q.mint {
-			out = append(out, Coverage{Min: start, Max: start + width - 1, Raw: true})
+	for start, c := range found {
+		if start > q.maxt || c.Max < q.asked {
+			continue
+		}
+		if c.Max < q.expiry.last {
+			c.Raw = false // of some series at least they have expired
+		}
+		if c.Raw || len(c.Widths) > 0 {
+			out = append(out, *c)
 		}
 	}
-	slices.SortFunc(out, func(a, b Coverage) int { return int(a.Min - b.Min) })
+	slices.SortFunc(out, func(a, b Coverage) int { return cmp.Compare(a.Min, b.Min) })
 	return out
+}
+
+// keeps reports whether any windows of a generation have not expired.
+func (q *Querier) keeps(g *heldGeneration) bool {
+	e := q.db.expiry(q.tenant, g.ID.Resolution, q.db.options.Now())
+	return g.end() > e.first
 }
 
 // WindowRange says which windows are wanted.
@@ -102,12 +130,22 @@ type WindowSet struct {
 // for what is read later.
 func (q *Querier) SelectWindows(ctx context.Context, r WindowRange, ms ...*labels.Matcher) (*WindowSet, error) {
 	s := &WindowSet{}
-	first, last := r.ends()
-	set, err := q.SelectColumns(ctx, first-r.Width.Milliseconds()+1, last, ms...)
-	if err != nil {
-		return nil, err
+	stored := q.storedGenerations(&r)
+	if len(stored) > 0 {
+		source, err := q.selectStored(ctx, stored, ms)
+		if err != nil {
+			return nil, err
+		}
+		source.wanted = r
+		s.sources = append(s.sources, source)
 	}
-	s.sources = append(s.sources, rawWindows{set, r.Width.Milliseconds()})
+	for _, part := range q.apart(&r, stored) {
+		set, err := q.SelectColumns(ctx, part.min, part.max, ms...)
+		if err != nil {
+			return nil, err
+		}
+		s.sources = append(s.sources, rawWindows{set, r.Width.Milliseconds()})
+	}
 	s.unite()
 	return s, nil
 }

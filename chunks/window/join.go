@@ -24,6 +24,30 @@ func (w *Windows) Join(next *Windows) {
 	w.appendRows(next, from, next.Len())
 }
 
+// Prefer adds the rows of other, of which more or fewer samples may be known than of
+// w's: of two rows of the same End the one of more samples stays.
+func (w *Windows) Prefer(other *Windows) {
+	old := *w
+	*w = Windows{}
+	for i, j := 0, 0; i < old.Len() || j < other.Len(); {
+		switch {
+		case j == other.Len() || i < old.Len() && old.End[i] < other.End[j]:
+			w.appendRows(&old, i, i+1)
+			i++
+		case i == old.Len() || other.End[j] < old.End[i]:
+			w.appendRows(other, j, j+1)
+			j++
+		default:
+			if other.Count[j] >= old.Count[i] {
+				w.appendRows(other, j, j+1)
+			} else {
+				w.appendRows(&old, i, i+1)
+			}
+			i, j = i+1, j+1
+		}
+	}
+}
+
 // appendRows adds rows [from, to) of other behind the last one.
 func (w *Windows) appendRows(other *Windows, from, to int) {
 	w.open = false

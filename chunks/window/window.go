@@ -44,6 +44,36 @@ func (w *Windows) Truncate(n int) {
 	}
 }
 
+// Keep keeps the rows with ends in [first, last].
+func (w *Windows) Keep(first, last int64) {
+	from, _ := slices.BinarySearch(w.End, first)
+	to, found := slices.BinarySearch(w.End, last)
+	if found {
+		to++
+	}
+	w.Truncate(max(from, to))
+	if from == 0 {
+		return
+	}
+	for _, c := range []*[]int64{&w.End, &w.FirstTime, &w.LastTime, &w.Stale} {
+		*c = slices.Delete(*c, 0, from)
+	}
+	for _, c := range w.values() {
+		*c = slices.Delete(*c, 0, from)
+	}
+}
+
+// Cut takes out the rows for whose ends gone returns true.
+func (w *Windows) Cut(gone func(end int64) bool) {
+	kept := &Windows{}
+	for i, end := range w.End {
+		if !gone(end) {
+			kept.appendRows(w, i, i+1)
+		}
+	}
+	*w = *kept
+}
+
 // values are the columns of floats, in the order in which they are declared.
 func (w *Windows) values() [7]*[]float64 {
 	return [7]*[]float64{&w.Count, &w.Sum, &w.Min, &w.Max, &w.First, &w.Last, &w.Correction}

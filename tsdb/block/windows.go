@@ -34,9 +34,9 @@ func (id ID) WindowWidth() time.Duration {
 type Derived struct {
 	// Sources are the generations of samples whose windows it has, ascending.
 	Sources []uint32
-	// Alone: the partition's samples have been dropped, and this is what is left of
-	// them. Samples that are there nevertheless came later.
-	Alone bool
+	// Partial: of the samples that they were made of some have been dropped, all if
+	// there are no Sources, and this is what is left of them.
+	Partial bool
 	// Histograms: there were native histograms, of which there are no windows.
 	Histograms bool
 }
@@ -44,10 +44,10 @@ type Derived struct {
 // A summary of windows goes on with
 //
 //	sources  uvarint number, then for each: uvarint less the one before
-//	flags    u8 1 alone, 2 histograms
+//	flags    u8 1 partial, 2 histograms
 //	...      what Sealed.append writes
 const (
-	derivedAlone      = 1
+	derivedPartial    = 1
 	derivedHistograms = 2
 )
 
@@ -59,8 +59,8 @@ func (d *Derived) append(dst []byte) []byte {
 		before = s
 	}
 	flags := byte(0)
-	if d.Alone {
-		flags |= derivedAlone
+	if d.Partial {
+		flags |= derivedPartial
 	}
 	if d.Histograms {
 		flags |= derivedHistograms
@@ -76,9 +76,9 @@ func readDerived(f *fields.Reader) (*Derived, error) {
 		d.Sources = append(d.Sources, uint32(at))
 	}
 	flags := f.Byte()
-	if f.Bad() || at >= 1<<32 || flags&^(derivedAlone|derivedHistograms) != 0 {
+	if f.Bad() || at >= 1<<32 || flags&^(derivedPartial|derivedHistograms) != 0 {
 		return nil, fmt.Errorf("%w: summary of windows", ErrCorrupt)
 	}
-	d.Alone, d.Histograms = flags&derivedAlone != 0, flags&derivedHistograms != 0
+	d.Partial, d.Histograms = flags&derivedPartial != 0, flags&derivedHistograms != 0
 	return d, nil
 }

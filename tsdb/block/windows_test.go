@@ -132,7 +132,7 @@ func TestVerifyOfWindows(t *testing.T) {
 func TestSummaryOfWindowsGolden(t *testing.T) {
 	s := Summary{
 		Width: 86_400_000, Shards: 1, NewSeries: 2, Samples: 576, ChunkBytes: 900, MinTime: 5, MaxTime: 600,
-		Derived: &Derived{Sources: []uint32{3, 300}, Alone: true},
+		Derived: &Derived{Sources: []uint32{3, 300}, Partial: true},
 		Sealed:  &Sealed{Slices: Slices{Width: 86_400_000, Count: 1}, Columns: 1, Digests: []Digest{}},
 	}
 	const want = "010080b89929010002c0040084070ad3040002" + "0203a9020100" + "80b89929010100" + "00"
