@@ -92,6 +92,7 @@ func TestEveryWayOfSayingIt(t *testing.T) {
 	special := map[string]string{
 		"http.listen": "127.0.0.1:1", "storage.epoch-age": "1h", "retention.time": "3d", "http.shutdown-timeout": "7s", "query.queue-wait": "7s", "ingest.max-wait": "7s",
 		"ingest.max-body-bytes": "6MiB", "ingest.max-decoded-bytes": "900MiB", "http.read-header-timeout": "9s", "otlp.translation-strategy": "NoTranslation",
+		"query.max-source-resolution": "1h",
 	}
 	for _, s := range Settings() {
 		text, ok := special[s.Name]
