@@ -87,7 +87,7 @@ func TestEveryWayOfSayingIt(t *testing.T) {
 	// as deep as its dots go, and all of them mean the same.
 	other := map[string]string{
 		"bool": "true", "number": "77", "duration": "3h", "size": "5MiB", "size or auto": "512MiB",
-		"fsync or interval": "interval:250ms", "level": "debug", "text or json": "json", "text": "/x",
+		"fsync or interval": "interval:250ms", "durations or none": "5m,1h", "level": "debug", "text or json": "json", "text": "/x",
 	}
 	special := map[string]string{
 		"http.listen": "127.0.0.1:1", "storage.epoch-age": "1h", "retention.time": "3d", "http.shutdown-timeout": "7s", "query.queue-wait": "7s", "ingest.max-wait": "7s",
