@@ -62,6 +62,13 @@ export interface Deletion {
   asked: string; selectors: string[]; minTime: number; maxTime: number; state: string; error?: string
   series: number; samples: number; bytesFreed: number; seconds: number
 }
+// RetentionReport is what retention would remove; the last of its policies is about all
+// series that no other is about.
+export interface RetentionReport {
+  asOf: string
+  policies: { tenant?: string; match?: string[]; resolution: string; keep: string; partitions: number; series: number; samples: number; bytesEstimated: number }[]
+  size: { limit: number; partitions: number; bytes: number }
+}
 export interface ActiveQuery { id: string | number; query: string; started?: string; seconds?: number; [more: string]: unknown }
 export interface LedgerEntry {
   query: string; lastQuery: string; count: number; errors: number; seconds: number; maxSeconds: number; cpuSeconds: number
@@ -112,6 +119,11 @@ export async function get<T>(path: string, parameters: Parameters = {}, signal?:
 // post asks with the parameters in the body, which may be long.
 export async function post<T>(path: string, parameters: Parameters, signal?: AbortSignal): Promise<Reply<T>> {
   return read<T>(await fetch(base + path, { method: 'POST', body: form(parameters), signal }))
+}
+
+// postText asks with a body that is a text of its own.
+export async function postText<T>(path: string, body: string): Promise<Reply<T>> {
+  return read<T>(await fetch(base + path, { method: 'POST', body, headers: { 'Content-Type': 'application/yaml' } }))
 }
 
 // metrics are the sums of the node's own metrics, as it exposes them.

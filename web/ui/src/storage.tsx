@@ -4,6 +4,7 @@ import { ApiError, change, get, metrics, post, type Block, type Deletion, type L
 import { count, formatNumber } from './format'
 import { jobs, remarks } from './health'
 import { Card, Facts, Problem, useData } from './parts'
+import { Retention } from './retention'
 import { useUTC } from './store'
 import { formatTime, parseTime } from './time'
 import { useState } from 'preact/hooks'
@@ -97,6 +98,7 @@ export function StoragePage() {
           </table>
         </div>}
       </Card>
+      <Retention />
       <Deletions />
     </>
   )

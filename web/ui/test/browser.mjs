@@ -175,6 +175,23 @@ await page.getByRole('button', { name: 'What would go?' }).click()
 await page.getByRole('button', { name: /for good/ }).click()
 await page.getByRole('region', { name: 'Deletions' }).getByText('done').first().waitFor()
 
+// What retention would remove: by the policies in force, by others, by a mistake.
+const retention = page.getByRole('region', { name: 'Retention' })
+await page.getByRole('button', { name: 'What would go now?' }).click()
+await retention.getByText('all series').waitFor()
+check((await retention.locator('tbody tr').count()) === 1, 'the policies in force are not one')
+await page.getByLabel('Other policies').fill('- {match: demo_request_seconds_bucket, keep: 1h}')
+await page.getByRole('button', { name: 'What would go by these?' }).click()
+await retention.getByText('demo_request_seconds_bucket').waitFor()
+check((await retention.locator('tbody tr').count()) === 2, 'the policies that are asked for are not two')
+check((await retention.locator('tbody').innerText()).includes('1h'), 'a policy does not tell how long it keeps')
+if (folder) await page.screenshot({ path: `${folder}/retention-light.png`, fullPage: true })
+page.tolerant = true
+await page.getByLabel('Other policies').fill('- {match: up, keep: 0}')
+await page.getByRole('button', { name: 'What would go by these?' }).click()
+await page.getByText('keeps nothing').waitFor()
+page.tolerant = false
+
 // A telephone shows no more than its width.
 const phone = await open('light', { width: 390, height: 800 })
 for (const [name, hash] of Object.entries(pages)) {

@@ -7,6 +7,7 @@ import { family, graphFor } from '../src/explore'
 import { csv, formatNumber, guessUnit, seriesName } from '../src/format'
 import { jobs, remarks } from '../src/health'
 import { resolve } from '../src/query'
+import { subject, total } from '../src/retention'
 import { decodeQuery, encodeQuery, formatRoute, newPanel, parseRoute } from '../src/route'
 import { isLimit } from '../src/status'
 import { lanes, partitions } from '../src/storage'
@@ -183,6 +184,15 @@ describe('the node', () => {
     expect(found.map((l) => [l.resolution, l.bars.map((b) => [b.state, b.left, b.width])])).toEqual([
       ['raw', [['sealed', 0, 50], ['head', 80, 20]]], ['5m', [['downsampled', 0, 50]]],
     ])
+  })
+  it('says what retention would remove', () => {
+    const going = { resolution: 'any', keep: '1w', partitions: 1, series: 1, samples: 600, bytesEstimated: 1024 }
+    const size = { limit: 0, partitions: 0, bytes: 0 }
+    const one = { asOf: '', policies: [{ ...going, samples: 0 }], size }
+    expect([subject(one, 0), total(one)]).toEqual(['all series', 'Nothing is old enough to go.'])
+    const two = { asOf: '', policies: [{ ...going, match: ['up', 'down'], resolution: 'raw', tenant: 'a' }, going], size: { limit: 4096, partitions: 2, bytes: 2048 } }
+    expect([subject(two, 0), subject(two, 1)]).toEqual(['up down of tenant a at resolution raw', 'all others'])
+    expect(total(two)).toBe('1,200 samples would go, about 2 KiB; for the limit of 4 KiB 2 partitions besides, 2 KiB.')
   })
   it('shows targets in trouble first', () => {
     const t = (scrapePool: string, health: string, lastError = '') => ({ scrapePool, health, lastError, scrapeUrl: 'http://' + scrapePool, labels: { job: scrapePool }, lastScrape: '', lastScrapeDuration: 0 }) as Target
