@@ -185,18 +185,27 @@ func newThinned(t testing.TB, parts ...plan.Coverage) thinned {
 	t.Helper()
 	store := tsdbtest.New(t, tsdbtest.Modes[0])
 	db := store.DB()
+	appendThinned(t, db, thinnedDays, 1)
+	return thinned{Local(db, series.DefaultTenant), parts, store}
+}
+
+// appendThinned appends days of thinnedSeries, at intervals that are slower times
+// as long.
+func appendThinned(t testing.TB, db *tsdb.DB, days, slower int64) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(7, 7))
 	for _, s := range thinnedSeries {
+		interval := s.interval * slower
 		for instance := range 4 {
 			var batch series.Batch
 			if reason, detail := batch.AddSeries(labels.FromStrings("__name__", s.name, "m", s.name, "i", string(rune('a'+instance)))); reason != "" {
 				t.Fatal(detail)
 			}
-			v, phase := 0.0, r.Int64N(s.interval)
+			v, phase := 0.0, r.Int64N(interval)
 			if instance == 0 {
 				phase = 0
 			}
-			for at := thinnedFrom + phase; at < thinnedFrom+thinnedDays*day; at += s.interval {
+			for at := thinnedFrom + phase; at < thinnedFrom+days*day; at += interval {
 				v = s.next(r, v)
 				switch {
 				case instance < 2:
@@ -205,16 +214,22 @@ func newThinned(t testing.TB, parts ...plan.Coverage) thinned {
 					at += r.Int64N(2 * hour)
 					continue
 				case instance == 3:
-					at += r.Int64N(s.interval / 2)
+					at += r.Int64N(interval / 2)
 				}
 				batch.AddSample(at, 0, v)
 			}
-			if _, err := db.Append(t.Context(), series.DefaultTenant, &batch); err != nil {
-				t.Fatal(err)
-			}
+			appendBatch(t, db, &batch)
 		}
 	}
-	return thinned{Local(db, series.DefaultTenant), parts, store}
+}
+
+// appendBatch appends samples, none of which may be refused.
+func appendBatch(t testing.TB, db *tsdb.DB, batch *series.Batch) {
+	t.Helper()
+	outcome, err := db.Append(t.Context(), series.DefaultTenant, batch)
+	if err != nil || !outcome.Refused.Empty() {
+		t.Fatal(err, outcome.Refused.String())
+	}
 }
 
 var _ exec.Windowed = localQuerier{(*tsdb.Querier)(nil)}
