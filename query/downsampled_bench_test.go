@@ -18,10 +18,10 @@ import (
 	"github.com/varve-db/varve/tsdb"
 )
 
-// BenchmarkNinetyDaysOfWindowsTakeAThirtiethOfRaw asks for 90 days by the hour, of ten
+// BenchmarkNinetyDaysOfWindowsTakeLessThanSamples asks for 90 days by the hour, of ten
 // series that came every 15 s, from windows and from samples, and reports the
 // processor time of both.
-func BenchmarkNinetyDaysOfWindowsTakeAThirtiethOfRaw(b *testing.B) {
+func BenchmarkNinetyDaysOfWindowsTakeLessThanSamples(b *testing.B) {
 	db, end := openNinetyDays(b)
 	defer end()
 	engine, from := New(Options{}), Local(db, series.DefaultTenant)
