@@ -3,7 +3,7 @@
 import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap } from '@codemirror/autocomplete'
 import { defaultKeymap, history, historyKeymap, insertNewlineAndIndent } from '@codemirror/commands'
 import { bracketMatching, HighlightStyle, indentOnInput, syntaxHighlighting } from '@codemirror/language'
-import { lintKeymap, setDiagnostics } from '@codemirror/lint'
+import { forceLinting, linter, lintKeymap, type Diagnostic } from '@codemirror/lint'
 import { Annotation, Compartment, EditorState, Prec } from '@codemirror/state'
 import { EditorView, keymap, placeholder } from '@codemirror/view'
 import { tags } from '@lezer/highlight'
@@ -21,6 +21,9 @@ const colours = HighlightStyle.define([
   { tag: tags.comment, color: 'var(--muted)', fontStyle: 'italic' },
   { tag: tags.invalid, color: 'var(--bad)' },
 ])
+
+// refused marks that the server's words have changed.
+const refused = Annotation.define<boolean>()
 
 // given marks text that comes from outside, not from typing.
 const given = Annotation.define<boolean>()
@@ -48,11 +51,20 @@ export function errorAt(message: string, text: string): number | null {
   return Math.min(text.length, before + Number(found[2]) - 1)
 }
 
+// mistakes marks where the server found one, while the text is the one it was asked.
+function mistakes({ error, text }: { error: string; text: string }, now: string): Diagnostic[] {
+  const at = now === text ? errorAt(error, text) : null
+  if (at === null) return []
+  const from = Math.max(0, Math.min(at, text.length - 1))
+  return [{ from, to: Math.min(from + 1, text.length), severity: 'error', message: error.replace(/^.*parse error: /, '') }]
+}
+
 export function Editor({ value, label, error, onRun, onChange }: Props) {
   const host = useRef<HTMLDivElement>(null)
   const view = useRef<EditorView | null>(null)
   const calls = useRef({ onRun, onChange })
   calls.current = { onRun, onChange }
+  const mistake = useRef({ error: '', text: '' })
   useEffect(() => {
     const run = (v: EditorView) => {
       calls.current.onRun(v.state.doc.toString())
@@ -68,6 +80,8 @@ export function Editor({ value, label, error, onRun, onChange }: Props) {
           syntaxHighlighting(colours), placeholder('PromQL, such as rate(http_requests_total[5m])'),
           EditorView.contentAttributes.of({ 'aria-label': label }),
           keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...historyKeymap, ...completionKeymap, ...lintKeymap]),
+          // Beside PromQL's own linter, which would take away what is set without one.
+          linter((v) => mistakes(mistake.current, v.state.doc.toString()), { needsRefresh: (u) => u.transactions.some((t) => t.annotation(refused)) }),
           language.of(promql().asExtension()),
           Prec.high(keymap.of([{ key: 'Enter', run }, { key: 'Mod-Enter', run }])),
           keymap.of([{ key: 'Shift-Enter', run: insertNewlineAndIndent }]),
@@ -88,10 +102,9 @@ export function Editor({ value, label, error, onRun, onChange }: Props) {
   useEffect(() => {
     const v = view.current
     if (!v) return
-    const at = errorAt(error, v.state.doc.toString())
-    const from = at === null ? 0 : Math.max(0, Math.min(at, v.state.doc.length - 1))
-    const message = error.replace(/^.*parse error: /, '')
-    v.dispatch(setDiagnostics(v.state, at === null ? [] : [{ from, to: Math.min(from + 1, v.state.doc.length), severity: 'error', message }]))
+    mistake.current = { error, text: v.state.doc.toString() }
+    v.dispatch({ annotations: refused.of(true) })
+    forceLinting(v)
   }, [error])
   return <div class="editor" ref={host} />
 }
