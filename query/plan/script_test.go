@@ -15,8 +15,9 @@ import (
 
 // TestScripts runs the scripts of testdata: each has queries and what rules make
 // of them. Arguments of a command are start, end and step in seconds, rules (only
-// these are applied), delayed (names are removed late) and reference (a function
-// that is left to the reference). With -rewrite the expected outputs are replaced.
+// these are applied), delayed (names are removed late), reference (a function
+// that is left to the reference) and coverage (what there is of each day from 0 on,
+// such as raw+5m+1h). With -rewrite the expected outputs are replaced.
 //
 //	rewrite   prints the changes and the expression that comes out
 //	tree      prints the whole plan
@@ -78,6 +79,7 @@ func planOf(t *testing.T, d *datadriven.TestData) (*Tree, error) {
 			return ""
 		}
 	}
+	options.Coverage, options.Coarsest = coverageOf(t, d), Auto
 	expr, err := prepared(d.Input, grid)
 	if err != nil {
 		return nil, err
@@ -88,6 +90,32 @@ func planOf(t *testing.T, d *datadriven.TestData) (*Tree, error) {
 		t.Errorf("%s: Build changed its expression to %s", d.Pos, after)
 	}
 	return tree, nil
+}
+
+// coverageOf reads the argument coverage.
+func coverageOf(t *testing.T, d *datadriven.TestData) (parts []Coverage) {
+	const day = 86_400_000
+	for _, arg := range d.CmdArgs {
+		if arg.Key != "coverage" {
+			continue
+		}
+		for i, text := range arg.Vals {
+			c := Coverage{Min: int64(i) * day, Max: int64(i+1)*day - 1}
+			for _, name := range strings.Split(text, "+") {
+				if name == "raw" {
+					c.Raw = true
+					continue
+				}
+				width, err := time.ParseDuration(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.Widths = append(c.Widths, width.Milliseconds())
+			}
+			parts = append(parts, c)
+		}
+	}
+	return parts
 }
 
 // prepared returns a query as Prometheus's engine hands it over.
