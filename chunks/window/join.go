@@ -12,7 +12,10 @@ func (w *Windows) Join(next *Windows) {
 		return
 	}
 	if n := w.Len(); n > 0 && next.End[0] < w.End[n-1] {
-		w.interleave(next)
+		w.interleave(next, func(old *Windows, i, j int) {
+			w.appendRows(old, i, i+1)
+			w.joinRow(w.Len()-1, next, j)
+		})
 		return
 	}
 	w.open = false
@@ -27,25 +30,13 @@ func (w *Windows) Join(next *Windows) {
 // Prefer adds the rows of other, of which more or fewer samples may be known than of
 // w's: of two rows of the same End the one of more samples stays.
 func (w *Windows) Prefer(other *Windows) {
-	old := *w
-	*w = Windows{}
-	for i, j := 0, 0; i < old.Len() || j < other.Len(); {
-		switch {
-		case j == other.Len() || i < old.Len() && old.End[i] < other.End[j]:
-			w.appendRows(&old, i, i+1)
-			i++
-		case i == old.Len() || other.End[j] < old.End[i]:
+	w.interleave(other, func(old *Windows, i, j int) {
+		if other.Count[j] >= old.Count[i] {
 			w.appendRows(other, j, j+1)
-			j++
-		default:
-			if other.Count[j] >= old.Count[i] {
-				w.appendRows(other, j, j+1)
-			} else {
-				w.appendRows(&old, i, i+1)
-			}
-			i, j = i+1, j+1
+		} else {
+			w.appendRows(old, i, i+1)
 		}
-	}
+	})
 }
 
 // appendRows adds rows [from, to) of other behind the last one.
@@ -61,8 +52,9 @@ func (w *Windows) appendRows(other *Windows, from, to int) {
 	}
 }
 
-// interleave merges the rows of two lists.
-func (w *Windows) interleave(other *Windows) {
+// interleave merges the rows of two lists. both adds what becomes of row i of old,
+// which is what w was, and row j of other, which have the same End.
+func (w *Windows) interleave(other *Windows, both func(old *Windows, i, j int)) {
 	old := *w
 	*w = Windows{}
 	for i, j := 0, 0; i < old.Len() || j < other.Len(); {
@@ -74,8 +66,7 @@ func (w *Windows) interleave(other *Windows) {
 			w.appendRows(other, j, j+1)
 			j++
 		default:
-			w.appendRows(&old, i, i+1)
-			w.joinRow(w.Len()-1, other, j)
+			both(&old, i, j)
 			i, j = i+1, j+1
 		}
 	}
